@@ -4,7 +4,7 @@ import type { ResolutionOptions } from '@virtio-platform/profile';
 import { TOOL_VERSION } from '@virtio-platform/runner/tool-version';
 import type { StrictMode } from '@virtio-platform/serve';
 import { Argument, Command, CommanderError, Help, InvalidArgumentError, Option } from 'commander';
-import type { Shard } from './conform/conform-shards.ts';
+import type { Shard } from './shard.ts';
 import { conformTarget, repeatedCommand, withoutJobs, type ConformWords } from './conform/conform-words.ts';
 import { conflictOf } from './reporters/reporter-choice.ts';
 import type { ExplainOptions } from './commands/explain.ts';
@@ -19,7 +19,15 @@ import { findSwallowedOption } from './npm-options.ts';
 import { printError } from './print-error.ts';
 import type { ReporterChoice } from './reporters/reporter-choice.ts';
 import type { TextInput } from './run/profile-sources.ts';
-import { filterOf, reportersOf, runOptions, setOption, withBailCount, type RunArguments } from './run/run-arguments.ts';
+import {
+  filterOf,
+  reportersOf,
+  runOptions,
+  setOption,
+  shardOption,
+  withBailCount,
+  type RunArguments,
+} from './run/run-arguments.ts';
 import { Terminal, type OutputStreams } from './terminal.ts';
 
 interface JsonOption {
@@ -69,13 +77,6 @@ function patience(text: string): number {
   const milliseconds = Number(text);
   if (milliseconds >= 10 && milliseconds <= LONGEST_PATIENCE_MS) return Math.ceil(milliseconds);
   throw new InvalidArgumentError(`Milliseconds, 10 to ${LONGEST_PATIENCE_MS}.`);
-}
-
-/** Reads `2/3`. */
-function shardOf(text: string): Shard {
-  const [, number, count] = (/^(\d{1,4})\/(\d{1,4})$/.exec(text) ?? []).map(Number);
-  if (number !== undefined && count !== undefined && number >= 1 && number <= count) return { number, count };
-  throw new InvalidArgumentError('A part like 1/3: the first of three.');
 }
 
 const MOST_JOBS = 64;
@@ -212,10 +213,18 @@ export async function runCommandLine(
     .addOption(pluginTimeout())
     .action((profiles: string[], options: RunOptions, command: Command) => {
       const { json = false, sanitize = false, stack = false, quiet = false, verbose = false, set = [] } = options;
-      const { bail, seed, repeat, trace, report } = options;
+      const { bail, seed, repeat, shard, merge, trace, report } = options;
       const reporters = checkedReporters(command, options);
       const [filter, plugins] = [filterOf(options), allowedPlugins(options)];
-      const chosen = { reporters, filter, bail, seed, repeat, set, quiet, verbose, sanitize, trace, report, stack };
+      const told = { reporters, quiet, verbose, stack };
+      if (merge !== undefined) {
+        if (profiles.length > 0) command.error('error: --merge takes what --reporter blob wrote, and no profiles');
+        return run(json, async () => {
+          const { mergeCommand } = await import('./commands/merge.ts');
+          return await mergeCommand(terminal, merge, told);
+        });
+      }
+      const chosen = { ...told, filter, shard, bail, seed, repeat, set, sanitize, trace, report };
       return run(json, async () => {
         const { runCommand } = await import('./commands/run.ts');
         const given = { command: words, version: TOOL_VERSION, plugins, input, interruption };
@@ -326,7 +335,7 @@ export async function runCommandLine(
         .argParser(wholeNumber(1, MOST_JOBS))
         .default(1),
     )
-    .addOption(new Option('--shard <part>', 'every nth case only: 1/3, 2/3, 3/3').argParser(shardOf))
+    .addOption(shardOption('every nth case only: 1/3, 2/3, 3/3'))
     .option('--junit <file>', 'writes JUnit XML, for CI systems, as well')
     .option('--html <file>', 'writes a page that loads nothing, for people, as well')
     .addOption(

@@ -3,7 +3,7 @@ import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 /** The folder of the shipped profiles: the one packed with this package, or the repository's own. */
-function shippedFolder(): string {
+export function shippedFolder(): string {
   const folders = ['../profiles', '../../../profiles'].map((path) => fileURLToPath(new URL(path, import.meta.url)));
   return folders.find((folder) => existsSync(folder)) ?? folders[0]!;
 }

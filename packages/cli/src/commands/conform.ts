@@ -35,11 +35,12 @@ import { checkPlugins, type Profile, type ResolutionOptions } from '@virtio-plat
 import { ConformFiles } from '../conform/conform-files.ts';
 import { fuzzCommand, saveRandom } from '../conform/conform-fuzz.ts';
 import { FuzzFiles } from '../conform/fuzz-files.ts';
-import { mergedCases, partOf, runShards, shardError, tellParent, type Shard } from '../conform/conform-shards.ts';
+import { mergedCases, runShards, shardError, tellParent } from '../conform/conform-shards.ts';
 import { casesText, ConformPrinter } from '../conform/conform-printer.ts';
 import { ExitStatus } from '../exit-status.ts';
 import { pluginBases } from '../plugin-bases.ts';
 import { oneProfilePath } from '../run/profile-sources.ts';
+import { partOf, type Shard } from '../shard.ts';
 import { printableData, type Terminal } from '../terminal.ts';
 
 /** The options of `conform`. */

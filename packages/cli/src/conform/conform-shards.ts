@@ -4,12 +4,7 @@ import { CodedError, type ErrorCode } from '@virtio-platform/core';
 import { fileURLToPath } from 'node:url';
 import { ExitStatus } from '../exit-status.ts';
 import type { CaseReport, CaseResult, ConformReport } from '@virtio-platform/conform';
-
-/** One of several parts of the cases: `number` from 1 on, of `count`. */
-export interface Shard {
-  readonly number: number;
-  readonly count: number;
-}
+import type { Shard } from '../shard.ts';
 
 /** What the processes of `-j` came to. */
 export interface ShardsResult {
@@ -34,11 +29,6 @@ export function shardError(printed: string): CodedError | undefined {
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- this command printed it
   const { error } = JSON.parse(line) as { error: { code: ErrorCode; message: string; hint?: string | null } };
   return new CodedError(error.code, error.message, { ...(typeof error.hint === 'string' && { hint: error.hint }) });
-}
-
-/** The part of a list that a shard has: every `count`th, so that long cases are shared out. */
-export function partOf<Item>(items: readonly Item[], { number, count }: Shard): readonly Item[] {
-  return items.filter((_, i) => i % count === number - 1);
 }
 
 /**

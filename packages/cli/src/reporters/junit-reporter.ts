@@ -1,10 +1,9 @@
 import { isAsExpected, type RunReport } from '@virtio-platform/runner';
 import { exitStatusOf, ExitStatus } from '../exit-status.ts';
-import type { PlannedRun } from '../run/run-plan.ts';
 import { printable } from '@virtio-platform/core';
 import { printableData } from '../terminal.ts';
 import { failureText } from './failure-text.ts';
-import type { EndedRun, RunSummary } from './reporter.ts';
+import type { EndedRun, ReportedPlan, RunSummary } from './reporter.ts';
 import { attributes, escapeXml, isoSeconds, seconds } from './junit-xml.ts';
 import { runProblems } from './run-problems.ts';
 import { PrintingReporter } from './printing-reporter.ts';
@@ -55,7 +54,7 @@ export class JunitReporter extends PrintingReporter {
     return { file, result, seconds: report.durationMs / 1000, lines };
   }
 
-  #skipped({ run }: PlannedRun, reason: string): TestCase {
+  #skipped({ run }: ReportedPlan, reason: string): TestCase {
     const file = printable(this.options.local(run.file));
     const lines = [
       openCase(file, printable(run.name), 0),

@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import type { CodedError } from '@virtio-platform/core';
 import { Terminal } from '../terminal.ts';
+import { BlobReporter } from './blob-reporter.ts';
 import { GithubReporter } from './github-reporter.ts';
 import { JsonReporter } from './json-reporter.ts';
 import { JunitReporter } from './junit-reporter.ts';
@@ -25,6 +26,7 @@ const REPORTERS: Readonly<Record<ReporterName, MakeReporter>> = {
   tap: (terminal, options) => new TapReporter(terminal, options),
   sarif: (terminal, options) => new SarifReporter(terminal, options),
   github: (terminal, options) => new GithubReporter(terminal, options),
+  blob: (terminal, { blob }) => new BlobReporter(terminal, blob),
 };
 
 /** The reporters of one command as one. */

@@ -1,10 +1,16 @@
 import { resolve } from 'node:path';
 
 /** The names of the reporters, as they are listed. */
-export const REPORTER_NAMES = ['list', 'table', 'json', 'ndjson', 'junit', 'tap', 'sarif', 'github'] as const;
+export const REPORTER_NAMES = ['list', 'table', 'json', 'ndjson', 'junit', 'tap', 'sarif', 'github', 'blob'] as const;
 
 /** The name of a reporter. */
 export type ReporterName = (typeof REPORTER_NAMES)[number];
+
+/** Those that programs read as they are written. */
+const FOR_PROGRAMS: ReadonlySet<ReporterName> = new Set(['json', 'ndjson']);
+
+/** Those that people read as they are written. */
+const FOR_PEOPLE: ReadonlySet<ReporterName> = new Set(['list', 'table']);
 
 /** Those that share an output with others: people, and CI systems that look for lines of theirs. */
 const SHARES: ReadonlySet<ReporterName> = new Set(['list', 'table', 'github']);
@@ -30,6 +36,17 @@ export function readReporters(text: string): ReporterChoice[] {
     if (file === '') throw new RangeError(`${name}= lacks the file.`);
     return { name: known, file: file === '-' ? undefined : file };
   });
+}
+
+/** Who reads the standard output: whether errors are JSON too, and where people are told of what goes on. */
+export function audienceOf(choices: readonly ReporterChoice[]): {
+  readonly asJson: boolean;
+  readonly progress: 'output' | 'errors' | 'none';
+} {
+  const shown = choices.filter(({ file }) => file === undefined).map(({ name }) => name);
+  const asJson = shown.some((name) => FOR_PROGRAMS.has(name));
+  if (asJson) return { asJson, progress: 'none' };
+  return { asJson, progress: shown.some((name) => FOR_PEOPLE.has(name)) ? 'output' : 'errors' };
 }
 
 /**

@@ -1,6 +1,7 @@
 import { InvalidArgumentError, Option } from 'commander';
 import { conflictOf, readReporters, REPORTER_NAMES, type ReporterChoice } from '../reporters/reporter-choice.ts';
 import { nameFilter, type NameFilter } from './name-filter.ts';
+import { readShard, type Shard } from '../shard.ts';
 
 /** The most repetitions of a run. */
 const MOST_REPETITIONS = 10_000;
@@ -10,6 +11,9 @@ const MOST_SEED = 2 ** 32 - 1;
 export interface RunArguments {
   readonly reporter?: readonly ReporterChoice[];
   readonly filter?: readonly string[];
+  readonly shard?: Shard;
+  /** Files of `--reporter blob`. */
+  readonly merge?: readonly string[];
   readonly bail?: number;
   readonly seed?: number;
   readonly repeat?: number;
@@ -45,10 +49,18 @@ export function runOptions(): readonly Option[] {
     new Option('--bail [n]', 'makes no more runs after n that are not as expected, or after one')
       .preset('1')
       .argParser((text) => wholeNumber(text, 1, Number.MAX_SAFE_INTEGER)),
+    shardOption('every nth run only: 1/3, 2/3, 3/3; for several machines'),
+    new Option(
+      '--merge <file...>',
+      'makes no runs: tells of those of all shards, whose --reporter blob=FILE wrote these files',
+    ).conflicts(OF_MADE_RUNS),
     new Option('--quiet', 'shows only the runs that are not as expected, and how many are'),
     new Option('--verbose', 'shows all that is known of each run').conflicts('quiet'),
   ];
 }
+
+/** Options that only runs which are made can have. */
+const OF_MADE_RUNS = ['filter', 'set', 'seed', 'repeat', 'bail', 'shard', 'sanitize', 'report', 'trace'];
 
 /** The filter of the patterns. */
 export function filterOf({ filter = [] }: RunArguments): NameFilter {
@@ -86,6 +98,15 @@ function checked<T>(body: () => T): T {
   } catch (error) {
     throw new InvalidArgumentError(error instanceof Error ? error.message : String(error));
   }
+}
+
+/** `--shard`; `what` says of what. */
+export function shardOption(what: string): Option {
+  return new Option('--shard <part>', what).argParser((text) => {
+    const shard = readShard(text);
+    if (shard === undefined) throw new InvalidArgumentError('A part like 1/3: the first of three.');
+    return shard;
+  });
 }
 
 /** `--set`, once for each value. */

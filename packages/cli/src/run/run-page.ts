@@ -12,6 +12,7 @@ import {
 } from '@virtio-platform/report';
 import type { ProfileRun } from '@virtio-platform/runner';
 import type { EndedRun } from '../reporters/reporter.ts';
+import type { PlannedRun } from './run-plan.ts';
 
 /** What the page of a command is made with. */
 export interface RunPageOptions {
@@ -61,7 +62,7 @@ export class RunPage {
   }
 
   /** A run has ended, or could not begin. */
-  ended(run: EndedRun): void {
+  ended(run: EndedRun<PlannedRun>): void {
     const { planned, report } = run;
     const isSampled = this.#runs.length >= MOST_DETAILED && report.differences.length === 0;
     const recording =

@@ -2,6 +2,7 @@ import { CodedError } from '@virtio-platform/core';
 import type { NamedRun, Profile } from '@virtio-platform/profile';
 import { withSeed } from '@virtio-platform/runner';
 import type { CheckedRun } from '../checked-runs.ts';
+import type { ReportedPlan } from '../reporters/reporter.ts';
 
 /** A run that is to be made. */
 export interface PlannedRun {
@@ -42,6 +43,13 @@ export function planRuns(checked: readonly CheckedRun[], { seed, repeat = 1 }: P
       return { run: own(run), profile: profile && own(profile), error };
     });
   });
+}
+
+/** What is wrong with the plugins of planned runs, of each profile each error once. */
+export function errorsOfPlan(plan: readonly ReportedPlan[]): readonly CodedError[] {
+  const errors = new Map<string, CodedError>();
+  for (const { run, error } of plan) if (error !== undefined) errors.set(`${run.file}\n${error.message}`, error);
+  return [...errors.values()];
 }
 
 function tooMany(runs: number, repeat: number): CodedError {

@@ -3,6 +3,7 @@ import type { ProfileRun } from '@virtio-platform/runner';
 import type { FlightRecorder } from '@virtio-platform/trace';
 import type { EndedRun, RunSummary } from '../reporters/reporter.ts';
 import type { RunPage } from './run-page.ts';
+import type { PlannedRun } from './run-plan.ts';
 import type { RunTrace } from './run-trace.ts';
 
 /** What is kept of the events of each run of one command: for a trace file, for a page. */
@@ -35,7 +36,7 @@ export class RunRecording {
   }
 
   /** The run has ended, or could not begin: then it has no recorder. */
-  ended(run: EndedRun): void {
+  ended(run: EndedRun<PlannedRun>): void {
     if (this.#recorder !== undefined) this.#trace?.add(run.planned.run.name, this.#recorder);
     this.#recorder = undefined;
     this.#page?.ended(run);

@@ -29,7 +29,7 @@ export interface SequenceOptions {
 export class RunSequence {
   readonly #options: SequenceOptions;
   readonly #reporter: Required<Reporter>;
-  readonly #ended: EndedRun[] = [];
+  readonly #ended: EndedRun<PlannedRun>[] = [];
   /** Rejects once an interrupted run has had its time. */
   readonly #givenUp: Promise<never>;
   #status: ExitStatus = ExitStatus.AsExpected;
@@ -53,9 +53,8 @@ export class RunSequence {
     for (const [at, planned] of plan.entries()) {
       if (earlyEnd !== undefined) break;
       this.#options.progress.begin(`run ${at + 1} of ${plan.length}, ${planned.run.name}`);
-      const report = await this.#reportOf(planned);
-      if (report !== undefined) {
-        const run = { planned, report };
+      const run = await this.#make(planned);
+      if (run !== undefined) {
         this.#ended.push(run);
         this.#options.recording.ended(run);
         this.#reporter.ended(run);
@@ -76,8 +75,9 @@ export class RunSequence {
   }
 
   /** Returns `undefined` for a run that was interrupted. */
-  async #reportOf({ run, profile, error: wrong }: PlannedRun): Promise<RunReport | undefined> {
-    if (profile === undefined || wrong !== undefined) return wrong && failedReport(run, wrong);
+  async #make(planned: PlannedRun): Promise<EndedRun<PlannedRun> | undefined> {
+    const { run, profile, error: wrong } = planned;
+    if (profile === undefined || wrong !== undefined) return wrong && { planned, report: failedReport(run, wrong) };
     const { plugins, sanitize, progress, interruption, recording, printError } = this.#options;
     const { signal } = interruption;
     const recorder = recording.recorder();
@@ -98,7 +98,7 @@ export class RunSequence {
     if (error !== undefined) this.#note(printError(error));
     else if (isOfPlugin(report)) this.#note(ExitStatus.Usage);
     else if (!isAsExpected(report)) this.#note(ExitStatus.Differed);
-    return report;
+    return { planned, report, error };
   }
 
   /** What a plugin of an earlier run left behind throws: that is of the earlier run. */
@@ -108,7 +108,7 @@ export class RunSequence {
     const earlier = owner && this.#ended[owner.at];
     if (owner === undefined || earlier === undefined) return false;
     const { planned, report } = earlier;
-    const amended = { planned, report: failedReport(planned.run, owner.error, report) };
+    const amended = { planned, report: failedReport(planned.run, owner.error, report), error: owner.error };
     this.#ended[owner.at] = amended;
     this.#reporter.amended(amended);
     this.#options.recording.amended(amended);

@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
 import type { CaseReport, ConformReport } from '@virtio-platform/conform';
-import { mergedCases, partOf } from '../../src/conform/conform-shards.ts';
+import { mergedCases } from '../../src/conform/conform-shards.ts';
+import { partOf } from '../../src/shard.ts';
 
 it('shares cases out so that each has one process', () => {
   const cases = Array.from({ length: 10 }, (_, i) => i);

@@ -79,6 +79,8 @@ export const ERROR_CODES = [
   'ERR_RUN_FILTER',
   'ERR_RUN_REPEAT',
   'ERR_RUN_REPORT',
+  'ERR_RUN_BLOB',
+  'ERR_RUN_MERGE',
   // New packages
   'ERR_NEW_NAME',
   'ERR_NEW_FOLDER',

@@ -1,7 +1,6 @@
 import { isAsExpected, type RunReport } from '@virtio-platform/runner';
-import type { PlannedRun } from '../../run/run-plan.ts';
 import { printableData, type Terminal } from '../../terminal.ts';
-import type { EndedRun, ReporterOptions, RunSummary } from '../reporter.ts';
+import type { EndedRun, ReportedPlan, ReporterOptions, RunSummary } from '../reporter.ts';
 import { printFailure, printObserved } from './print-failure.ts';
 import { printSummary } from './print-summary.ts';
 import { runDetails } from './run-details.ts';
@@ -13,7 +12,7 @@ export class ListReporter extends PrintingReporter {
   /** Whether the seeds are not those of the profiles, so that each line has its own. */
   #hasSeeds = false;
 
-  begin(plan: readonly PlannedRun[]): void {
+  begin(plan: readonly ReportedPlan[]): void {
     this.#hasSeeds = this.options.showsSeeds && plan.length > 0;
   }
 
