@@ -69,7 +69,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   conform: ['core', 'host', 'pci', 'profile', 'session'],
   report: ['core', 'runner', 'trace'],
   step: ['core', 'trace'],
-  cli: ['conform', 'core', 'host', 'profile', 'report', 'runner', 'serve', 'step', 'trace'],
+  cli: ['bench', 'conform', 'core', 'host', 'profile', 'report', 'runner', 'serve', 'step', 'trace'],
   conformance: ['core', 'device-block', 'device-kit'],
   bench: [
     'core',

@@ -1,148 +1,192 @@
-/* Both ends of a split ring, written from the specification, with the checks that the TypeScript ring makes. */
+/* Both ends of a split ring, written from the specification. */
 #include "ring.h"
 
 struct descriptor { uint64_t address; uint32_t length; uint16_t flags, next; };
 struct used_element { uint32_t id, length; };
 
-/* Shared with the other end: each field is stored once and loaded once. */
+/* Shared with the other end. */
 static struct descriptor *descriptors, *tables;
-static struct { uint16_t flags, idx, ring[SIZE], used_event; } *avail;
-static struct { uint16_t flags, idx; struct used_element ring[SIZE]; uint16_t avail_event; } *used;
+/* flags, idx, ring, used_event */
+static uint16_t *avail;
+static struct { uint16_t flags, idx; struct used_element ring[]; } *used;
 
 /* The driver's own. */
 static uint16_t avail_idx, published_idx, last_used_idx;
-static int indirect;
 
 /* The device's own. */
-static uint8_t in_flight[SIZE];
-static struct descriptor copied[SIZE];
+static struct descriptor private_table[SEGMENTS];
 static uint16_t last_avail_idx, seen_avail_idx, used_idx, flushed_idx;
-static unsigned flying;
 
-static void open_split_ring(void)
+static uint16_t *used_event(void)
 {
-	descriptors = allocate(SIZE * sizeof *descriptors);
-	tables = allocate(SIZE * SEGMENTS * sizeof *tables);
-	avail = allocate(sizeof *avail);
-	used = allocate(sizeof *used);
+	return &avail[2 + size];
+}
+
+static uint16_t *avail_event(void)
+{
+	return (uint16_t *)&used->ring[size];
+}
+
+static void open_ring(void)
+{
+	descriptors = allocate(size * sizeof *descriptors);
+	tables = allocate(size * SEGMENTS * sizeof *tables);
+	avail = allocate((3 + size) * sizeof *avail);
+	used = allocate(sizeof *used + (size + 1) * sizeof *used->ring);
 	fill_free_list();
 }
 
-static struct descriptor describe(const struct segment *segment, int is_last, uint16_t next)
+static struct descriptor describe(const struct list *list, unsigned i, unsigned next)
 {
-	uint16_t flags = (uint16_t)((segment->writable ? WRITE : 0) | (is_last ? 0 : NEXT));
-	return (struct descriptor){ segment->address, segment->length, flags, is_last ? 0 : next };
+	int is_last = i == list->count - 1;
+	uint16_t flags = (uint16_t)((i >= list->readable ? WRITE : 0) | (is_last ? 0 : NEXT));
+
+	return (struct descriptor){ list->address[i], list->length[i], flags, is_last ? 0 : (uint16_t)next };
 }
 
-__attribute__((noinline)) static int split_add(const struct segment *list, unsigned count)
+__attribute__((noinline)) static int ring_add(const struct list *list)
 {
-	uint16_t head = free_head, at = head;
-	uint32_t writable = 0;
+	unsigned use_table = indirect && list->count > 1, entries = use_table ? 1 : list->count;
+	uint16_t head = free_head, last = head;
 
-	if (free_count < (indirect ? 1 : count))
+	if (check_list(list, entries) < 0)
 		return -1;
-	for (unsigned i = 0; i < count; i++) {
-		if (list[i].writable)
-			writable += list[i].length;
-		if (indirect) {
-			tables[head * SEGMENTS + i] = describe(&list[i], i == count - 1, (uint16_t)(i + 1));
-		} else {
-			descriptors[at] = describe(&list[i], i == count - 1, next_free[at]);
-			at = next_free[at];
+	if (use_table) {
+		struct descriptor *table = &tables[head * SEGMENTS];
+		for (unsigned i = 0; i < list->count; i++)
+			table[i] = describe(list, i, i + 1);
+		descriptors[head] = (struct descriptor){ (uint64_t)(uintptr_t)table, list->count * 16, INDIRECT, 0 };
+	} else {
+		for (unsigned i = 0;; i++) {
+			uint16_t behind = next_free[last];
+			descriptors[last] = describe(list, i, behind);
+			if (i == list->count - 1)
+				break;
+			last = behind;
 		}
 	}
-	if (indirect) {
-		uint64_t table = (uint64_t)(uintptr_t)&tables[head * SEGMENTS];
-		descriptors[head] = (struct descriptor){ table, count * 16, INDIRECT, 0 };
-		at = next_free[head];
-	}
-	take_entries(at, indirect ? 1 : count, count, writable);
-	avail->ring[avail_idx++ & (SIZE - 1)] = head;
+	take_entries(list, entries, last);
+	avail[2 + (avail_idx++ & (size - 1))] = head;
 	return head;
 }
 
-__attribute__((noinline)) static int split_publish(void)
+__attribute__((noinline)) static int ring_publish(void)
 {
 	uint16_t previous = published_idx;
 
-	__atomic_store_n(&avail->idx, avail_idx, __ATOMIC_SEQ_CST);
+	if (CHECKS && (broken || published == added))
+		return 0;
+	publish_field(avail[1], avail_idx);
 	published_idx = avail_idx;
-	return needs_notification(__atomic_load_n(&used->avail_event, __ATOMIC_SEQ_CST), avail_idx, previous);
+	published = added;
+	return needs_notification(load_once(*avail_event()), avail_idx, previous);
 }
 
-/* Copies one chain; returns its head or -1. */
-__attribute__((noinline)) static int split_pop(uint32_t *writable)
+__attribute__((noinline)) static int ring_take_used(unsigned most, struct batch *batch)
 {
-	struct descriptor *table = descriptors;
-	unsigned entries = SIZE, count = 0;
-	uint16_t head, index;
+	uint16_t arrived;
 
-	if (seen_avail_idx == last_avail_idx) {
-		seen_avail_idx = __atomic_load_n(&avail->idx, __ATOMIC_SEQ_CST);
-		if ((uint16_t)(seen_avail_idx - last_avail_idx) > SIZE - flying)
-			fail("avail.idx out of range");
-		if (seen_avail_idx == last_avail_idx)
+	batch->count = 0;
+	check(!broken, broken);
+	arrived = (uint16_t)(load_ordered(used->idx) - last_used_idx);
+	check(arrived <= (uint16_t)(published_idx - last_used_idx), "used.idx out of range");
+	for (unsigned left = arrived < most ? arrived : most; left > 0; left--) {
+		struct used_element *element = &used->ring[last_used_idx & (size - 1)];
+		if (give_back(load_once(element->id), load_once(element->length), batch) < 0)
 			return -1;
+		last_used_idx++;
 	}
-	head = avail->ring[last_avail_idx & (SIZE - 1)];
-	if (head >= SIZE || in_flight[head])
-		fail("bad available entry");
-	index = head;
-	*writable = 0;
-	if (table[index].flags & INDIRECT) {
-		static struct descriptor private_table[SIZE];
-		entries = table[index].length / 16;
-		if (entries > SIZE)
-			fail("bad indirect table");
-		memcpy(private_table, (void *)(uintptr_t)table[index].address, entries * 16);
-		table = private_table;
-		index = 0;
-	}
-	for (;;) {
-		struct descriptor one = table[index];
-		if (count == SIZE || one.length == 0)
-			fail("bad chain");
-		copied[count++] = one;
-		if (one.flags & WRITE)
-			*writable += one.length;
-		if (!(one.flags & NEXT))
-			break;
-		index = one.next;
-		if (index >= entries)
-			fail("next out of range");
-	}
-	last_avail_idx++;
-	in_flight[head] = 1;
-	flying++;
-	return head;
+	return (int)batch->count;
 }
 
-__attribute__((noinline)) static void split_push(unsigned head, uint32_t written)
+static int walk_table(struct chain *chain, uint64_t address, uint32_t bytes)
 {
-	in_flight[head] = 0;
-	flying--;
-	used->ring[used_idx++ & (SIZE - 1)] = (struct used_element){ head, written };
+	unsigned entries = bytes / 16, index = 0;
+
+	check(bytes % 16 == 0 && entries > 0 && entries <= SEGMENTS, "a bad indirect table");
+	memcpy(private_table, (void *)(uintptr_t)address, entries * 16);
+	for (unsigned seen = 0;; seen++) {
+		struct descriptor *one = &private_table[index];
+		check(seen < entries, "an indirect table that loops");
+		check(!(one->flags & INDIRECT), "a table that refers to a table");
+		if (chain_append(chain, one->address, one->length, one->flags & WRITE) < 0)
+			return -1;
+		if (!(one->flags & NEXT))
+			return 1;
+		index = one->next;
+		check(index < entries, "next out of range");
+	}
 }
 
-__attribute__((noinline)) static int split_flush(void)
+static int walk(struct chain *chain, unsigned index)
+{
+	for (;;) {
+		struct descriptor *one = &descriptors[index];
+		uint16_t flags = load_once(one->flags);
+		uint64_t address = load_once(one->address);
+		uint32_t length = load_once(one->length);
+
+		if (flags & INDIRECT) {
+			check(indirect && !(flags & NEXT), "an indirect descriptor with a next one");
+			return walk_table(chain, address, length);
+		}
+		if (chain_append(chain, address, length, (flags & WRITE) != 0) < 0)
+			return -1;
+		if (!(flags & NEXT))
+			return 1;
+		index = load_once(one->next);
+		check(index < size, "next out of range");
+	}
+}
+
+/* Copies one buffer: 1, 0 where there is none, or -1. */
+__attribute__((noinline)) static int ring_pop(struct chain *chain)
+{
+	uint16_t head;
+
+	check(!broken, broken);
+	if (seen_avail_idx == last_avail_idx) {
+		seen_avail_idx = load_ordered(avail[1]);
+		check((uint16_t)(seen_avail_idx - last_avail_idx) <= size - slots_in_flight, "avail.idx out of range");
+		if (seen_avail_idx == last_avail_idx)
+			return 0;
+	}
+	head = load_once(avail[2 + (last_avail_idx & (size - 1))]);
+	check(head < size && slots_of[head] == 0, "a bad available entry");
+	chain_clear(chain, head);
+	if (walk(chain, head) < 0)
+		return -1;
+	last_avail_idx++;
+	if (CHECKS) {
+		slots_of[head] = 1;
+		slots_in_flight++;
+	}
+	return 1;
+}
+
+__attribute__((noinline)) static int ring_push(unsigned id, uint32_t written)
+{
+	struct used_element *element = &used->ring[used_idx & (size - 1)];
+
+	if (check_pushed(id) < 0)
+		return -1;
+	if (CHECKS) {
+		slots_of[id] = 0;
+		slots_in_flight--;
+	}
+	element->id = id;
+	element->length = written;
+	used_idx++;
+	return 0;
+}
+
+__attribute__((noinline)) static int ring_flush(void)
 {
 	uint16_t previous = flushed_idx;
 
-	__atomic_store_n(&used->idx, used_idx, __ATOMIC_SEQ_CST);
+	if (CHECKS && (broken || used_idx == flushed_idx))
+		return 0;
+	publish_field(used->idx, used_idx);
 	flushed_idx = used_idx;
-	return needs_notification(__atomic_load_n(&avail->used_event, __ATOMIC_SEQ_CST), used_idx, previous);
-}
-
-__attribute__((noinline)) static unsigned split_take_used(unsigned outstanding)
-{
-	uint16_t idx = __atomic_load_n(&used->idx, __ATOMIC_SEQ_CST);
-	unsigned arrived = (uint16_t)(idx - last_used_idx);
-
-	if (arrived > outstanding)
-		fail("used.idx out of range");
-	for (unsigned i = 0; i < arrived; i++) {
-		struct used_element element = used->ring[last_used_idx++ & (SIZE - 1)];
-		give_back(element.id, element.length);
-	}
-	return arrived;
+	return needs_notification(load_once(*used_event()), used_idx, previous);
 }

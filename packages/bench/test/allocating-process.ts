@@ -1,4 +1,4 @@
-import { measureHeapGrowth } from '../src/heap-growth.ts';
+import { measureHeapGrowth } from '../src/measured/heap-growth.ts';
 
 /** Allocates one small object per request and keeps none: what a careless hot path does. */
 const REQUESTS = 200_000;

@@ -4,6 +4,7 @@ import type { ResolutionOptions } from '@virtio-platform/profile';
 import { TOOL_VERSION } from '@virtio-platform/runner/tool-version';
 import type { StrictMode } from '@virtio-platform/serve';
 import { Argument, Command, CommanderError, Help, InvalidArgumentError, Option } from 'commander';
+import { addBenchCommand } from './bench/bench-words.ts';
 import type { Shard } from './shard.ts';
 import { conformTarget, repeatedCommand, withoutJobs, type ConformWords } from './conform/conform-words.ts';
 import { conflictOf } from './reporters/reporter-choice.ts';
@@ -407,6 +408,12 @@ export async function runCommandLine(
         });
       });
     });
+  addBenchCommand(program, (parts, options) =>
+    run(options.json, async () => {
+      const { benchCommand } = await import('./commands/bench.ts');
+      return await benchCommand(terminal, parts, options, { words, version: TOOL_VERSION, interruption });
+    }),
+  );
   program
     .command('check')
     .description('validates profiles and says where they are wrong')

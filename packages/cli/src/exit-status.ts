@@ -21,7 +21,7 @@ export const EXIT_STATUSES: readonly (readonly [ExitStatus, string])[] = [
 /** The exit status of an error. */
 export function exitStatusOf({ code }: { readonly code: string }): ExitStatus {
   if (code === 'ERR_MACHINE_MISSING') return ExitStatus.Missing;
-  return /^ERR_(PROFILE|PLUGIN|NEW|RUN|EXPLAIN|MATRIX|TRACE|REPORT|CONFORM)/.test(code)
+  return /^ERR_(PROFILE|PLUGIN|NEW|RUN|EXPLAIN|MATRIX|TRACE|REPORT|CONFORM|BENCH_(?!PROCESS))/.test(code)
     ? ExitStatus.Usage
     : ExitStatus.Differed;
 }

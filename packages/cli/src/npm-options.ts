@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 
 /** The scripts of the repository that run this command. */
-const SCRIPTS: readonly (string | undefined)[] = ['start', 'virtio-platform'];
+const SCRIPTS: readonly (string | undefined)[] = ['start', 'virtio-platform', 'bench'];
 
 /**
  * What to say where npm took an option of this command for its own, as in `npm start x.yaml --sanitize` without `--`;
@@ -16,7 +16,7 @@ export function findSwallowedOption(
   const flags = program.commands.flatMap(({ options }) => options.flatMap(({ long }) => long ?? []));
   const swallowed = flags.find((flag) => isSwallowed(flag, environment));
   if (swallowed === undefined) return undefined;
-  const command = script === 'start' ? 'npm start' : 'npm run virtio-platform';
+  const command = script === 'start' ? 'npm start' : `npm run ${script}`;
   return `error: npm took the option ${swallowed} for its own: write \`${command} -- ... ${swallowed}\`, with \`--\``;
 }
 

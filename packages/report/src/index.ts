@@ -9,6 +9,7 @@ export * from './recording/latency-histogram.ts';
 export * from './recording/recording.ts';
 export * from './recording/report-recorder.ts';
 export * from './recording/slot-places.ts';
+export * from './html/line-plot.ts';
 export { html, Markup, type Fragment } from './html/markup.ts';
 export * from './html/page-shell.ts';
 export * from './report-page.ts';

@@ -19,7 +19,7 @@ function read(name: string): string {
 
 /** The style of the page. */
 export function pageStyle(): string {
-  return read('page.css');
+  return `${read('page.css')}${read('plot.css')}`;
 }
 
 /**

@@ -1,14 +1,15 @@
 import { PAGE_SIZE, type GuestMemory } from '@virtio-platform/core/memory';
 import { advance, availableFlags, FIRST_POSITION, slotOf, type QueueAddresses } from '@virtio-platform/core/queue';
-import type { RequestSegment } from '../request-segments.ts';
-import { DEPTH, QUEUE_SIZE } from '../ring-shape.ts';
+import type { RequestSegment } from '../measured/request-segments.ts';
+import type { RingPeer } from '../measured/measured.ts';
+import { QUEUE_SIZE } from '../measured/ring-shape.ts';
 
 /**
  * Plays the driver of a packed ring for a device's end that is measured: writes the ring's words itself, the flags of
  * the first list last. The device's end writes used descriptors over the slots of the lists, so this peer writes each
  * list again before the next lap. Device addresses are physical.
  */
-export class PackedDriverPeer {
+export class PackedDriverPeer implements RingPeer {
   readonly addresses: QueueAddresses;
   readonly #u16: Uint16Array;
   readonly #u32: Uint32Array;
@@ -17,9 +18,11 @@ export class PackedDriverPeer {
   readonly #address: Uint32Array;
   readonly #length: Uint32Array;
   readonly #flags: Uint16Array;
+  readonly #batch: number;
   #position = FIRST_POSITION;
 
-  constructor(memory: GuestMemory, segments: readonly RequestSegment[]) {
+  constructor(memory: GuestMemory, segments: readonly RequestSegment[], batch: number) {
+    this.#batch = batch;
     this.#ring = memory.allocate(2 * PAGE_SIZE);
     const events = memory.allocate(PAGE_SIZE);
     this.addresses = { size: QUEUE_SIZE, words: Uint32Array.of(this.#ring, 0, events, 0, events + 4, 0) };
@@ -31,11 +34,12 @@ export class PackedDriverPeer {
     this.#flags = Uint16Array.from(segments, ({ flags }) => flags);
   }
 
-  /** Makes {@link DEPTH} lists available. */
+  /** Makes a batch of lists available. */
   turn(): void {
+    const count = this.#batch;
     const first = this.#position;
     const ids = this.#ring / 2 + 6;
-    for (let i = 0; i < DEPTH; i++) {
+    for (let i = 0; i < count; i++) {
       for (let k = 0; k < this.#count; k++) {
         const slot = slotOf(this.#position);
         const at = this.#ring / 4 + slot * 4;

@@ -1,12 +1,12 @@
 import type { GuestMemory } from '@virtio-platform/core/memory';
 import type { QueueAddresses } from '@virtio-platform/core/queue';
-import { DEPTH } from '../ring-shape.ts';
+import type { RingPeer } from '../measured/measured.ts';
 
 /**
  * Plays the device of a split ring for a driver's end that is measured: returns what is available, checks nothing, and
  * writes the ring's words itself. Device addresses are physical.
  */
-export class SplitDevicePeer {
+export class SplitDevicePeer implements RingPeer {
   readonly #u16: Uint16Array;
   readonly #u32: Uint32Array;
   readonly #mask: number;
@@ -14,10 +14,12 @@ export class SplitDevicePeer {
   readonly #usedIdx: number;
   readonly #used: number;
   readonly #written: number;
+  readonly #batch: number;
   #idx = 0;
 
   /** `written` is what it says of each buffer, in bytes. */
-  constructor(memory: GuestMemory, { size, words }: QueueAddresses, written: number) {
+  constructor(memory: GuestMemory, { size, words }: QueueAddresses, written: number, batch: number) {
+    this.#batch = batch;
     this.#u16 = memory.u16;
     this.#u32 = memory.u32;
     this.#mask = size - 1;
@@ -27,9 +29,10 @@ export class SplitDevicePeer {
     this.#written = written;
   }
 
-  /** Returns {@link DEPTH} buffers. */
+  /** Returns a batch of buffers. */
   turn(): void {
-    for (let i = 0; i < DEPTH; i++) {
+    const count = this.#batch;
+    for (let i = 0; i < count; i++) {
       const slot = this.#idx & this.#mask;
       this.#u32[this.#used + slot * 2] = this.#u16[this.#avail + slot]!;
       this.#u32[this.#used + slot * 2 + 1] = this.#written;

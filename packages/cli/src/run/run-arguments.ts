@@ -34,13 +34,7 @@ export function runOptions(): readonly Option[] {
       ...(before ?? []),
       ...checked(() => readReporters(text)),
     ]),
-    new Option(
-      '--filter <text>',
-      'makes only runs with this in their names; * is any text, /.../ an expression',
-    ).argParser((text, before: readonly string[] | undefined) => {
-      checked(() => nameFilter([text]));
-      return [...(before ?? []), text];
-    }),
+    filterOption('makes only runs with this in their names; * is any text, /.../ an expression'),
     setOption(),
     new Option('--seed <n>', 'the seed of every workload').argParser((text) => wholeNumber(text, 0, MOST_SEED)),
     new Option('--repeat <n>', 'makes each run n times; each time the seed is one more').argParser((text) =>
@@ -62,8 +56,16 @@ export function runOptions(): readonly Option[] {
 /** Options that only runs which are made can have. */
 const OF_MADE_RUNS = ['filter', 'set', 'seed', 'repeat', 'bail', 'shard', 'sanitize', 'report', 'trace'];
 
+/** `--filter`, once for each pattern. */
+export function filterOption(description: string): Option {
+  return new Option('--filter <text>', description).argParser((text, before: readonly string[] | undefined) => {
+    checked(() => nameFilter([text]));
+    return [...(before ?? []), text];
+  });
+}
+
 /** The filter of the patterns. */
-export function filterOf({ filter = [] }: RunArguments): NameFilter {
+export function filterOf({ filter = [] }: Pick<RunArguments, 'filter'>): NameFilter {
   return nameFilter(filter);
 }
 

@@ -87,6 +87,9 @@ export const ERROR_CODES = [
   // Words of the command
   'ERR_EXPLAIN_UNKNOWN',
   'ERR_MATRIX_FILE',
+  'ERR_BENCH_CASE',
+  'ERR_BENCH_FILE',
+  'ERR_BENCH_PROCESS',
   // What a command writes
   'ERR_REPORT_FILE',
   // Mistakes in the program

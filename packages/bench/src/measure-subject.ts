@@ -1,0 +1,56 @@
+import type { BenchSubject } from './bench-case.ts';
+import type { BenchSettings } from './bench-report.ts';
+import { percentilesOf, leastOf, type Percentiles } from './measured/samples.ts';
+import type { LatencyMeasurement } from './measured/request-latency.ts';
+import type { CReference } from './processes/c-reference.ts';
+import { measureTasks, type ProcessPlace } from './processes/measuring-process.ts';
+import { runProgram } from './processes/run-program.ts';
+
+/** What one process of a subject showed. Times in the unit of its part. */
+export interface SubjectSample {
+  readonly best: number;
+  /** Each sample, less the best of the loop at the other end; none where each request was timed. */
+  readonly samples: readonly number[];
+  readonly percentiles: Percentiles;
+  readonly bytesPerRequest: number | null;
+  readonly pauses: Omit<LatencyMeasurement, 'percentiles'> | null;
+}
+
+/** Runs one process of a subject; `undefined` for C without a compiler. Rejects with `ERR_BENCH_PROCESS`. */
+export async function measureSubject(
+  subject: BenchSubject,
+  settings: BenchSettings,
+  reference: CReference | undefined,
+  place: ProcessPlace,
+): Promise<SubjectSample | undefined> {
+  if (subject.kind === 'command') return await timeCommand(subject.command, place);
+  const { requests, samples } = settings;
+  if (subject.kind === 'reference') {
+    const parameters = [...subject.parameters, `${requests}`, `${samples}`];
+    const measured = await reference?.measure(subject.program, parameters, place);
+    return measured && sampleOf(measured.nanoseconds, measured.peerNanoseconds, null);
+  }
+  // Two threads need a core each.
+  const own = subject.task.kind === 'threads' ? { ...place, core: undefined } : place;
+  const [measured] = await measureTasks([subject.task], settings, own);
+  if (measured === undefined) throw new TypeError('a process measured nothing');
+  if ('nanoseconds' in measured)
+    return sampleOf(measured.nanoseconds, measured.peerNanoseconds, measured.bytesPerRequest);
+  const { percentiles, ...pauses } = measured;
+  return { best: percentiles.p50, samples: [], percentiles, bytesPerRequest: null, pauses };
+}
+
+function sampleOf(whole: readonly number[], peer: readonly number[], bytesPerRequest: number | null): SubjectSample {
+  const other = peer.length === 0 ? 0 : leastOf(peer);
+  const samples = whole.map((sample) => sample - other);
+  return { best: leastOf(samples), samples, percentiles: percentilesOf(samples), bytesPerRequest, pauses: null };
+}
+
+/** Milliseconds from the start of a process to its end. */
+async function timeCommand(command: readonly string[], { signal }: ProcessPlace): Promise<SubjectSample> {
+  const [program = '', ...parameters] = command;
+  const start = performance.now();
+  await runProgram(program, parameters, signal);
+  const samples = [performance.now() - start];
+  return { best: samples[0]!, samples, percentiles: percentilesOf(samples), bytesPerRequest: null, pauses: null };
+}
