@@ -12,8 +12,10 @@ const OWN_FOLDERS: readonly string[] = [dirname(fileURLToPath(import.meta.url)),
   (folder) => `${folder}/`,
 );
 
-/** The flight recorder stands between the driver and the sanitizer: its frames say nothing to the user either. */
-const RECORDER = /^Recorded\w+\..*[/\\]trace[/\\](?:src|dist)[/\\]record[/\\]/;
+/**
+ * What records and times a run stands between the driver and the sanitizer: its frames say nothing to the user either.
+ */
+const RECORDER = /^(?:Recorded\w+|TimedVirtqueue)\..*[/\\](?:trace|runner)[/\\](?:src|dist)[/\\]/;
 
 /**
  * The folders of the core's sources and of its build; none in a bundle, which has the core in the sanitizer's own file.

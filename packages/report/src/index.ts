@@ -5,7 +5,6 @@
  */
 export * from './recording/activity.ts';
 export * from './recording/buffer-slices.ts';
-export * from './recording/latency-histogram.ts';
 export * from './recording/recording.ts';
 export * from './recording/report-recorder.ts';
 export * from './recording/slot-places.ts';
@@ -14,3 +13,4 @@ export { html, Markup, type Fragment } from './html/markup.ts';
 export * from './html/page-shell.ts';
 export * from './report-page.ts';
 export * from './reported-run.ts';
+export { LatencyHistogram, type LatencyBar, type LatencySummary } from '@virtio-platform/trace';

@@ -29,6 +29,7 @@ const REPORT: ReportedRun['report'] = {
   },
   configuration: { changes: 0, seen: [] },
   notifications: null,
+  latency: null,
   dma: { maps: 0, unmaps: 0, bytesBounced: 0, live: 0, leaked: 0, pool: null },
   leaked: { count: 0, first: [] },
   statistics: {},

@@ -191,6 +191,7 @@ async function drive(
   step(() => {
     state.queue = session.ring;
     state.notifications = session.notifications;
+    state.latency = recorded.latency;
   });
   step(() => session.end());
   step(() => {

@@ -14,7 +14,8 @@ import {
   type RecordingWatch,
 } from '@virtio-platform/trace';
 import { count } from './failure/diagnosis.ts';
-import type { LogCut } from './report/report.ts';
+import type { LogCut, RunReport } from './report/report.ts';
+import { RequestTimes } from './request-times.ts';
 
 /**
  * Milliseconds from which on a call of a plugin that returns at once is recorded. Most of them read a property in a
@@ -28,6 +29,7 @@ export class RecordedRun implements MachineRecorder {
   /** Of the device, where it is in this thread. */
   readonly device: DeviceRecording;
   readonly #session: RecordingWatch;
+  readonly #times = new RequestTimes();
   readonly #ends: (() => void)[];
   #run: ComposedRun | undefined;
   #cut: LogCut | null = null;
@@ -64,11 +66,16 @@ export class RecordedRun implements MachineRecorder {
         return outer.mapping?.(recorded, queue) ?? recorded;
       },
       queue: (queue, mapping) => {
-        const recorded = session.queue(inner.queue?.(queue, mapping) ?? queue);
-        return outer.queue?.(recorded, mapping) ?? recorded;
+        const timed = this.#times.watch(session.queue(inner.queue?.(queue, mapping) ?? queue));
+        return outer.queue?.(timed, mapping) ?? timed;
       },
       memory: outer.memory,
     };
+  }
+
+  /** How long the buffers of the run were away, so far. */
+  get latency(): RunReport['latency'] {
+    return this.#times.latency;
   }
 
   /** Records the decisions of a negotiation, and what came of it. */

@@ -5,6 +5,7 @@
  */
 export * from './event-kind.ts';
 export * from './flight-recorder.ts';
+export * from './latency-histogram.ts';
 export * from './recorder.ts';
 export * from './trace-event.ts';
 export * from './watch-session.ts';

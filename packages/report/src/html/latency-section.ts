@@ -1,4 +1,4 @@
-import type { LatencySummary } from '../recording/latency-histogram.ts';
+import type { LatencySummary } from '@virtio-platform/trace';
 import { formatCount, formatTime, plural } from './format.ts';
 import { html, type Markup } from './markup.ts';
 

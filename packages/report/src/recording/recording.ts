@@ -1,7 +1,6 @@
-import type { TraceEvent } from '@virtio-platform/trace';
+import type { LatencySummary, TraceEvent } from '@virtio-platform/trace';
 import type { ActivitySummary } from './activity.ts';
 import { bufferSlices, type BufferSlice } from './buffer-slices.ts';
-import type { LatencySummary } from './latency-histogram.ts';
 import type { ReportRecorder } from './report-recorder.ts';
 import { slotPlaces, type SlotPlace } from './slot-places.ts';
 

@@ -1,6 +1,14 @@
-import { EVENT_KINDS, FlightRecorder, KIND, KIND_NAMES, type EventKind, type TraceEvent } from '@virtio-platform/trace';
+import {
+  EVENT_KINDS,
+  FlightRecorder,
+  KIND,
+  KIND_NAMES,
+  LatencyHistogram,
+  type EventKind,
+  type LatencySummary,
+  type TraceEvent,
+} from '@virtio-platform/trace';
 import { Activity, type ActivitySummary } from './activity.ts';
-import { LatencyHistogram, type LatencySummary } from './latency-histogram.ts';
 import { TRACKS } from './track.ts';
 
 /** Of the events that the page needs wherever they happened: those that are kept beside the first and the last ones. */

@@ -29,6 +29,7 @@ export interface RunState {
   negotiation?: NegotiationResult;
   queue?: RunReport['queue'] | undefined;
   notifications: RunReport['notifications'];
+  latency: RunReport['latency'];
   workload: WorkloadReport;
   configuration: RunReport['configuration'];
   dma: RunReport['dma'];
@@ -51,6 +52,7 @@ export function newState(coded?: (thrown: unknown, isInside?: boolean) => CodedE
     workload: NO_WORK,
     configuration: { changes: 0, seen: [] },
     notifications: null,
+    latency: null,
     dma: { maps: 0, unmaps: 0, bytesBounced: 0, live: 0, leaked: 0, pool: null },
     leaked: { count: 0, first: [] },
     statistics: {},
@@ -151,6 +153,7 @@ export function describeRun(
     workload: state.workload,
     configuration: state.configuration,
     notifications: state.notifications,
+    latency: state.latency,
     dma: state.dma,
     leaked: state.leaked,
     statistics: state.statistics,

@@ -239,6 +239,17 @@ export const REPORT_SCHEMA: z.ZodType = z.strictObject({
   workload,
   configuration: z.strictObject({ changes: count, seen: texts }),
   notifications: notifications.nullable(),
+  latency: z
+    .strictObject({
+      count,
+      p50: z.number(),
+      p90: z.number(),
+      p99: z.number(),
+      p999: z.number(),
+      max: z.number(),
+    })
+    .nullable()
+    .describe('How long buffers were away, in microseconds; null where none came back.'),
   dma: z.strictObject({
     maps: count,
     unmaps: count,

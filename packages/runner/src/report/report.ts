@@ -51,6 +51,18 @@ export interface RunReport {
   readonly configuration: { readonly changes: number; readonly seen: readonly string[] };
   /** The notifications of the run; `null` where it failed before its queues were set up. */
   readonly notifications: NotificationReport | null;
+  /**
+   * How long buffers were away, in microseconds to 0.3 %: from the batch in which the driver added one until it took it
+   * back. A buffer that waits for the device, such as one for a packet, counts as well. `null` where none came back.
+   */
+  readonly latency: {
+    readonly count: number;
+    readonly p50: number;
+    readonly p90: number;
+    readonly p99: number;
+    readonly p999: number;
+    readonly max: number;
+  } | null;
   /** After the device was reset: `live` counts what was not given back. */
   readonly dma: {
     readonly maps: number;

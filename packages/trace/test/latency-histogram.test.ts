@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { LatencyHistogram } from '@virtio-platform/report';
+import { LatencyHistogram } from '@virtio-platform/trace';
 
 /** Times between 1 and 100,000 µs, unevenly spread, the same each time. */
 function times(count: number): number[] {
