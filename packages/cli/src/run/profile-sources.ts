@@ -66,8 +66,8 @@ export function profilePaths(word: string, cwd: string): readonly string[] {
 }
 
 /**
- * The absolute path of the one profile that a word names. Throws as {@link ProfileWords.of}, and for a folder of shipped
- * profiles, whose profiles it names.
+ * The absolute path of the one profile that a word names. Throws as {@link ProfileWords.of}, and for a folder of
+ * shipped profiles, whose profiles it names.
  */
 export function oneProfilePath(word: string, cwd: string): string {
   const paths = profilePaths(word, cwd);

@@ -1,6 +1,5 @@
 import type { DmaPath } from '../dma/dma-mapping.ts';
 import type { DeviceInterface } from '../features/transport-features.ts';
-import { describeValue } from '../errors/message-of.ts';
 import { featureName } from '../features/feature-name.ts';
 import type { FeatureTable } from '../features/feature-rows.ts';
 import { FeatureSet } from '../features/feature-set.ts';
@@ -289,5 +288,5 @@ export class Negotiation {
 /** A rule may be a stranger's, and what it states goes into reports. */
 function checkedOption({ option }: Grounds): string | undefined {
   if (option === undefined || typeof option === 'string') return option;
-  throw new TypeError(`the option of a decision is a text, not ${describeValue(option)}`);
+  throw new TypeError(`the option of a decision is a text, not of type ${typeof option}`);
 }
