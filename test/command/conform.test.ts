@@ -71,6 +71,19 @@ describe('conform', () => {
     expect([noMachine.status, noMachine.stderr]).toEqual([2, expect.stringContaining('no virtio function')]);
   });
 
+  it('refuses files that are one, and folders that cannot be made, before it starts anything', async () => {
+    const oneFile = await commandHere(['conform', PROFILE, '--junit', 'same', '--html', 'same']);
+    expect([oneFile.status, oneFile.stderr]).toEqual([2, expect.stringContaining('both write to same')]);
+    for (const words of [
+      ['--save', '/proc/no-such'],
+      ['--junit', '/proc/no-such/x'],
+      ['--fuzz', '1', '--corpus', '/proc/no-such'],
+    ]) {
+      const { status, stdout, stderr } = await commandHere(['conform', PROFILE, '--filter', 'status/', ...words]);
+      expect([status, stdout, stderr]).toEqual([2, '', expect.stringContaining('ERR_RUN_REPORT')]);
+    }
+  });
+
   it('says why -j is of no use where the processes would share a device', async () => {
     const { status, stderr } = await commandHere(['conform', '-j', '2', '--socket', '/no-such-socket']);
     expect([status, stderr]).toEqual([1, expect.stringContaining('-j 2 is -j 1 here: the processes would share one')]);

@@ -55,6 +55,12 @@ describe('serve', () => {
     expect(lines.filter((line) => line.length > 80 && !line.includes(socket))).toEqual([]);
   });
 
+  it('refuses a trace and a page in one file', async () => {
+    const words = ['serve', 'profiles/block-4k.yaml', '--socket', 'here.sock', '--trace', 'same', '--report', 'same'];
+    const { status, stderr } = await commandHere(words);
+    expect([status, stderr]).toEqual([2, expect.stringContaining('both write to same')]);
+  });
+
   it('says the same in objects', async () => {
     const { status, stdout } = await serveOnce(pathOf('json.sock'), '--json');
     expect(status).toBe(0);

@@ -349,12 +349,11 @@ export async function runCommandLine(
     .option(...NO_PLUGINS_OUTSIDE)
     .addOption(pluginTimeout())
     .addHelpText('after', CONFORM_HELP)
-    .action((profile: string | undefined, rest: string[], options: ConformOptions) =>
-      run(options.json, async () => {
+    .action((profile: string | undefined, rest: string[], options: ConformOptions) => {
+      const { json = false, list = false, filter, jobs, shard, junit, html, patience: patienceMs } = options;
+      refuseConflict(program, { '--junit': junit, '--html': html });
+      return run(json, async () => {
         const { conformCommand } = await import('./commands/conform.ts');
-        const { json = false, list = false, filter, jobs, shard, junit, html, patience: patienceMs } = options;
-        const conflict = conflictOf([], { '--junit': junit, '--html': html });
-        if (conflict !== undefined) program.error(`error: ${conflict}`);
         const operands = [...(profile === undefined ? [] : [profile]), ...rest];
         const target = conformTarget(words, operands, options);
         const plugins = allowedPlugins(options);
@@ -363,8 +362,8 @@ export async function runCommandLine(
         const own = { jobs, shard, words: withoutJobs(words), seed, operations, save, replay, fuzz, corpus };
         const chosen = { json, list, filter, junit, html, patienceMs, plugins };
         return await conformCommand(terminal, target, repeat, { ...chosen, ...own });
-      }),
-    );
+      });
+    });
   program
     .command('serve')
     .description('is the device of a profile for a guest or a program: a vhost-user back-end at a socket')
@@ -391,6 +390,7 @@ export async function runCommandLine(
     .addHelpText('after', SERVE_HELP)
     .action((file: string, options: ServeOptions) => {
       const { socket, strict, poll = 0, trace, report, once = false, json = false, set = [] } = options;
+      refuseConflict(program, { '--trace': trace, '--report': report });
       const plugins = allowedPlugins(options);
       return run(json, async () => {
         const { serveCommand } = await import('./commands/serve.ts');
@@ -497,6 +497,12 @@ export async function runCommandLine(
     return error.exitCode === 0 ? ExitStatus.AsExpected : ExitStatus.Usage;
   }
   return status;
+}
+
+/** Ends the command line where two options name one file. */
+function refuseConflict(command: Command, files: Readonly<Record<string, string | undefined>>): void {
+  const conflict = conflictOf([], files);
+  if (conflict !== undefined) command.error(`error: ${conflict}`);
 }
 
 /** Ends the command line where the reporters exclude each other. */

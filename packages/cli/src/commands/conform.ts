@@ -105,6 +105,7 @@ export async function conformCommand(
   const identity = await identifyBackEnd(profile);
   const known = knownDeviations(identity?.program ?? '', identity?.version ?? '', profile.device.type.name);
   const startedAt = new Date();
+  const samples = new FuzzFiles(terminal.cwd, profile, { save, corpus: fuzz === undefined ? undefined : corpus });
   const files = new ConformFiles(terminal.cwd, { junit, html });
   const show = (report: ConformReport, printer: ConformPrinter | undefined): ExitStatus => {
     if (json) terminal.printJson(report);
@@ -162,15 +163,11 @@ export async function conformCommand(
     const device = await trial.boot();
     const amount = fuzz === undefined ? casesText(plannedCases(plan).length) : `${fuzz} runs`;
     printer?.printDevice(printableData(device), amount);
-    if (fuzz !== undefined) {
-      const files = new FuzzFiles(terminal.cwd, profile, { save, corpus });
-      return await fuzzCommand(terminal, trial, files, { device, runs: fuzz, seed, json });
-    }
+    if (fuzz !== undefined) return await fuzzCommand(terminal, trial, samples, { device, runs: fuzz, seed, json });
     const results = await trial.run();
     if (save !== undefined) {
-      const files = new FuzzFiles(terminal.cwd, profile, { save });
       for (const each of results.filter((result) => isFailure(result) && result.id.startsWith('random/operations')))
-        await saveRandom(terminal, trial, files, each, generateLegal(seed, operations ?? USUAL_OPERATIONS));
+        await saveRandom(terminal, trial, samples, each, generateLegal(seed, operations ?? USUAL_OPERATIONS));
     }
     return show(conformReport(device, clausesFor(profile), results), printer);
   } finally {
