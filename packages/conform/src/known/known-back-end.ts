@@ -4,6 +4,8 @@ export interface KnownDeviation {
   readonly cases: readonly string[];
   /** The device types of which it is known, by their short names; of all that it applies to unless given. */
   readonly types?: readonly string[];
+  /** Whether chance decides, such as what is read in time: such a case passes as well. */
+  readonly isByChance?: boolean;
   readonly why: string;
 }
 

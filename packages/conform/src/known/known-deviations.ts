@@ -123,9 +123,19 @@ const KNOWN: readonly KnownBackEnd[] = [
  * the short name of the device type.
  */
 export function knownDeviations(program: string, version: string, type: string): ReadonlyMap<string, string> {
-  const known = [...KNOWN, ...DEVIATIONS_OF_TYPES, ...DEVIATIONS_OF_BROKEN_RINGS, ...DEVIATIONS_OF_PCI]
+  const known = deviationsOf(program, version, type);
+  return new Map(known.flatMap(({ cases, why }) => cases.map((id) => [id, why] as const)));
+}
+
+/** The cases of {@link knownDeviations} that pass at times. */
+export function chanceDeviations(program: string, version: string, type: string): ReadonlySet<string> {
+  const byChance = deviationsOf(program, version, type).filter(({ isByChance }) => isByChance === true);
+  return new Set(byChance.flatMap(({ cases }) => cases));
+}
+
+function deviationsOf(program: string, version: string, type: string): readonly KnownDeviation[] {
+  return [...KNOWN, ...DEVIATIONS_OF_TYPES, ...DEVIATIONS_OF_BROKEN_RINGS, ...DEVIATIONS_OF_PCI]
     .filter((backEnd) => backEnd.program.test(program) && version.startsWith(backEnd.version))
     .flatMap(({ deviations }) => deviations)
     .filter(({ types }) => types === undefined || types.includes(type));
-  return new Map(known.flatMap(({ cases, why }) => cases.map((id) => [id, why] as const)));
 }

@@ -10,6 +10,7 @@ import net from '@virtio-platform/device-net';
 import scsi from '@virtio-platform/device-scsi';
 import {
   casesOf,
+  chanceDeviations,
   clausesOf,
   coverageOf,
   inapplicable,
@@ -205,6 +206,13 @@ describe('known deviations', () => {
     expect(knownDeviations('qemu-storage-daemon', '7.2.22', 'block').has('ring/table-behind-descriptors')).toBe(true);
     expect(knownDeviations('qemu-storage-daemon', '9.1.0', 'block').size).toBe(0);
     expect(knownDeviations('my-back-end', '7.2.22', 'block').size).toBe(0);
+  });
+
+  it('say which of them chance decides', () => {
+    const of = ['qemu-system-x86_64', '7.2.22', 'net'] as const;
+    expect([...chanceDeviations(...of)]).toEqual(['hostile/V26-rewritten']);
+    expect(knownDeviations(...of).has('hostile/V26-rewritten')).toBe(true);
+    expect(chanceDeviations('dpdk-testpmd', '', 'net').has('vhost-user/size-set-mem-table-short')).toBe(true);
   });
 
   it('name cases that there are', () => {
