@@ -1,3 +1,4 @@
+import type { Misbehavior } from '@virtio-platform/core/failure';
 import type { FeatureSet } from '@virtio-platform/core/features';
 import type { CountedFinding, DriverFinding } from './strict/driver-finding.ts';
 import type { QueueLayout } from '@virtio-platform/core/queue';
@@ -34,6 +35,17 @@ export type ServeEvent =
   /** `kept`: buffers that the device has and did not return. */
   | { readonly kind: 'queue-stopped'; readonly queue: number; readonly buffers: number; readonly kept: number }
   | { readonly kind: 'reset' }
+  /**
+   * The device misbehaved on purpose, for the `count`th time in this way since it is served: the first 8 times, and
+   * where `count` is a power of two. `buffer` is `undefined` for a notification that was not sent.
+   */
+  | {
+      readonly kind: 'misbehaved';
+      readonly way: keyof Misbehavior;
+      readonly queue: number;
+      readonly buffer: number | undefined;
+      readonly count: number;
+    }
   /** With `strict`: the driver broke a rule; once for each rule and queue. */
   | { readonly kind: 'finding'; readonly finding: DriverFinding }
   /** With `strict`, at the end: all findings, with how often each came. */

@@ -9,6 +9,7 @@ import type {
   SessionStatistics,
 } from '@virtio-platform/serve';
 import type { Terminal } from '../terminal.ts';
+import { misbehaviorText } from './misbehavior-text.ts';
 import type { ToldEvent } from './serve-recording.ts';
 
 /** What people read of a device that is served: a line for each thing that happens. */
@@ -53,6 +54,8 @@ export class ServePrinter {
       }
       case 'reset':
         return this.#terminal.print('  reset');
+      case 'misbehaved':
+        return this.#hang(`  ${dim('on purpose')} `, misbehaviorText(event));
       case 'finding':
         this.#printFinding(event.finding);
         return this.#printEvents(events);

@@ -4,6 +4,7 @@ import { describeEvent } from '@virtio-platform/runner';
 import type { ServedRecording, ServeEvent } from '@virtio-platform/serve';
 import { FlightRecorder, KIND, TraceFile, watchDevice } from '@virtio-platform/trace';
 import type { ReportRecorder } from '@virtio-platform/report';
+import { misbehaviorText } from './misbehavior-text.ts';
 
 /** An event of the flight recorder, as people read it: milliseconds before the last one. */
 export interface ToldEvent {
@@ -69,6 +70,8 @@ export class ServeRecording {
         const { code, what, queue = -1, buffer = -1 } = event.finding;
         return recorder.note(KIND.finding, queue, buffer, `${code}: ${what}`);
       }
+      case 'misbehaved':
+        return recorder.note(KIND.failure, event.queue, event.buffer ?? -1, `on purpose: ${misbehaviorText(event)}`);
       case 'problem':
         return recorder.note(KIND.failure, -1, 0, `the ${event.by} ${event.text}`);
       default:

@@ -1,4 +1,5 @@
 import type { DeviceAddressSpace } from '../address-space/device-address-space.ts';
+import type { Misbehavior } from '../failure/misbehavior.ts';
 import type { FeatureSet } from '../features/feature-set.ts';
 import type { DescriptorChain } from '../queue/device/descriptor-chain.ts';
 
@@ -28,6 +29,11 @@ export interface DeviceEvents {
    * changes the generation and notifies the driver (specification 1.4 section 2.5.1 and 2.3).
    */
   configChanged(): void;
+  /**
+   * A device half that misbehaves on purpose did so in this way with a buffer of a queue; `head` is -1 for a
+   * notification that it does not send.
+   */
+  misbehaved?(way: keyof Misbehavior, queue: number, head: number): void;
 }
 
 /**

@@ -105,17 +105,19 @@ export class MisbehavingModel implements DeviceModel {
   }
 
   notifies(queue: number): boolean {
-    return this.#inner.notifies?.(queue) !== false && !this.#plans.silent.next();
+    if (this.#inner.notifies?.(queue) === false) return false;
+    return !this.#does('silent', queue, -1);
   }
 
   process(queue: number, chain: DescriptorChain, space: DeviceAddressSpace, queues: DeviceQueues): number {
     this.#queues = queues;
-    const { dies, needsReset, configChanges, errors } = this.#plans;
+    const { dies, needsReset, errors } = this.#plans;
     if (dies.next()) throw new MisbehaviorSignal('death');
     if (needsReset.next()) throw new MisbehaviorSignal('needs-reset');
-    if (configChanges.next()) this.#events?.configChanged();
     const { head, writableBytes } = chain;
+    if (this.#does('configChanges', queue, head)) this.#events?.configChanged();
     const refused = errors.next() ? (this.#inner.refuse?.(queue, chain, space) ?? KEPT) : KEPT;
+    if (refused !== KEPT) this.#events?.misbehaved?.('errors', queue, head);
     const written = refused === KEPT ? this.#inner.process(queue, chain, space, this.#returns(queues)) : refused;
     if (written !== KEPT) return this.#finish(queue, head, written, writableBytes, queues, KEPT);
     this.#rooms.set(`${queue} ${head}`, writableBytes);
@@ -152,12 +154,11 @@ export class MisbehavingModel implements DeviceModel {
 
   /** Returns the length to return a buffer with; `held` where the buffer is returned here, now or later. */
   #finish(queue: number, head: number, done: number, room: number, queues: DeviceQueues, held: number): number {
-    const { late, reordered, short, lies } = this.#plans;
-    const said = short.next() ? Math.floor(done / 2) : done;
-    const written = lies.next() ? room + LIE : said;
+    const said = this.#does('short', queue, head) ? Math.floor(done / 2) : done;
+    const written = this.#does('lies', queue, head) ? room + LIE : said;
     const now = performance.now();
-    const isLate = late.next();
-    const isReordered = reordered.next() && !this.#isInOrder;
+    const isLate = this.#does('late', queue, head);
+    const isReordered = !this.#isInOrder && this.#does('reordered', queue, head);
     if (isLate || isReordered) {
       const dueAt = now + (isLate ? this.#lateMs : REORDER_MS);
       this.#hold({ queue, head, written, dueAt, isBehindNext: isReordered && !isLate });
@@ -175,6 +176,13 @@ export class MisbehavingModel implements DeviceModel {
     const [first] = this.#held.splice(behind, 1);
     queues.push(queue, first!.head, first!.written);
     return held;
+  }
+
+  /** Whether it is the turn of this way, which is told. */
+  #does(way: keyof Misbehavior, queue: number, head: number): boolean {
+    if (!this.#plans[way].next()) return false;
+    this.#events?.misbehaved?.(way, queue, head);
+    return true;
   }
 
   #hold(buffer: HeldBuffer): void {

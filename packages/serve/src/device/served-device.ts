@@ -1,6 +1,6 @@
 import { ContractError, describeError, KEPT, type DeviceModel, type DeviceQueues } from '@virtio-platform/core';
 import type { DeviceAddressSpace } from '@virtio-platform/core/address-space';
-import { MisbehaviorSignal } from '@virtio-platform/core/failure';
+import { MisbehaviorSignal, type Misbehavior } from '@virtio-platform/core/failure';
 import type { FeatureSet } from '@virtio-platform/core/features';
 import type { ServedRecording } from './served-recording.ts';
 import type { ServedWatch } from '../strict/served-watch.ts';
@@ -16,6 +16,8 @@ export interface ServedDeviceListener {
   /** The device half met an error and went on. */
   failed(queue: number, reason: string): void;
   configChanged(): void;
+  /** The device misbehaved on purpose, for the `count`th time in this way; `head` is -1 where that has no buffer. */
+  misbehaved(way: keyof Misbehavior, queue: number, head: number, count: number): void;
   /** The device is gone for good, on purpose. */
   died(reason: string): void;
 }
@@ -55,6 +57,8 @@ export class ServedDevice implements DeviceQueues {
   #isServing = false;
   #next: NodeJS.Immediate | undefined;
   #served = 0;
+  /** How often it misbehaved in which way. */
+  readonly #misbehaved = new Map<keyof Misbehavior, number>();
   readonly #poll: AdaptivePoll;
   /** Whether rings are looked at again and again, and drivers need not notify. */
   #isPolling = false;
@@ -69,6 +73,11 @@ export class ServedDevice implements DeviceQueues {
     model.connect?.({
       queueChanged: () => this.wake(),
       configChanged: () => this.#listener?.configChanged(),
+      misbehaved: (way, queue, head) => {
+        const count = (this.#misbehaved.get(way) ?? 0) + 1;
+        this.#misbehaved.set(way, count);
+        this.#listener?.misbehaved(way, queue, head, count);
+      },
     });
   }
 

@@ -72,6 +72,8 @@ const MISS_MS = 1000;
 const MOST_AT_ONCE = 64;
 /** Refused accesses that are told; of those behind them only the number. */
 const MOST_FAULTS_TOLD = 8;
+/** How often the device misbehaves in one way until only each power of two is told. */
+const MOST_TOLD = 8;
 const DONE = encodeU64(0n);
 const REFUSED = encodeU64(1n);
 
@@ -128,12 +130,16 @@ export class FrontEndSession {
 
   /** Serves the front-end until it is gone, does what cannot be, or {@link end} is called. */
   async run(): Promise<void> {
-    const { device } = this.#options;
+    const { device, emit } = this.#options;
     device.listen({
       notify: (queue) => this.#rings.call(queue),
       broken: (queue, text) => this.#tellBroken(queue, text),
       failed: (queue, text) => this.#tell('device', queue < 0 ? text : `queue ${queue}: ${text}`),
       configChanged: () => this.#tellConfigChange(),
+      misbehaved: (way, queue, head, count) => {
+        const isTold = count <= MOST_TOLD || (count & (count - 1)) === 0;
+        if (isTold) emit({ kind: 'misbehaved', way, queue, buffer: head < 0 ? undefined : head, count });
+      },
       died: (text) => {
         this.#tell('device', text);
         this.end();

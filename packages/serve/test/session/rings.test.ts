@@ -427,6 +427,33 @@ describe('a packed ring that a front-end sets up', () => {
   });
 });
 
+describe('a device that misbehaves on purpose', () => {
+  it.each([
+    ['late', { late: { every: 1, by: 1 } }],
+    ['reordered', { reordered: { every: 1 } }],
+    ['short', { short: { every: 1 } }],
+    ['lies', { lies: { every: 1 } }],
+    ['errors', { errors: { every: 1 } }],
+    ['silent', { silent: { every: 1 } }],
+    ['configChanges', { configChanges: { every: 1 } }],
+  ] as const)('names each buffer, at first, and later each power of two: %s', async (way, misbehaves) => {
+    await server.end();
+    server = new OwnServer({ misbehaves });
+    frontEnd = await server.connect();
+    await start(VERSION_1, 0);
+    for (let index = 0; index < 20; index++) {
+      makeAvailable(index, 0, WRITE);
+      kick.signal();
+      await until(() => used() === index + 1, 'a used buffer');
+    }
+    const told = server.events.flatMap((event) => (event.kind === 'misbehaved' ? [event] : []));
+    const buffer = way === 'silent' ? undefined : 0;
+    expect(told[0]).toEqual({ kind: 'misbehaved', way, queue: 0, buffer, count: 1 });
+    expect(told.map(({ count }) => count)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 16]);
+    expect(server.problems).toEqual([]);
+  });
+});
+
 describe('the status of the device', () => {
   it('pauses the rings at a reset, and the driver is ready with the next start', async () => {
     const tell = (name: RequestName, value: bigint): Promise<bigint | undefined> =>
