@@ -23,6 +23,8 @@ const PART_BYTES = 256 << 10;
 const PARTS = CAPACITY / PART_BYTES;
 /** From when on the guest writes, and what a kill and all behind it take at most. */
 const [BOOT_MS, KILL_MS] = [110_000, 5000];
+/** What the start of four processes takes on a busy computer. */
+const START_MS = 30_000;
 const GUEST_MS = BOOT_MS + KILLS * KILL_MS;
 interface KilledKind {
   readonly layout: 'split' | 'packed';
@@ -191,7 +193,7 @@ async function bootWithKilled(): Promise<{ readonly console: string; readonly di
 }
 
 async function untilServed(name: string): Promise<void> {
-  for (const end = performance.now() + KILL_MS; !existsSync(pathOf(name, 'sock')); await setTimeout(20))
+  for (const end = performance.now() + START_MS; !existsSync(pathOf(name, 'sock')); await setTimeout(20))
     if (performance.now() > end) throw new Error(`${name} is not served`);
 }
 
