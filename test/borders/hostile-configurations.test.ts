@@ -11,7 +11,8 @@ import consoleType, { CONSOLE_SETTINGS } from '@virtio-platform/device-console';
 import entropy, { ENTROPY_SETTINGS } from '@virtio-platform/device-entropy';
 import net, { NET_SETTINGS } from '@virtio-platform/device-net';
 import scsi, { SCSI_SETTINGS } from '@virtio-platform/device-scsi';
-import { InProcessTransport, SimulatedDevice } from '@virtio-platform/machine-simulated';
+import { InProcessTransport, SimulatedDevice, SimulatedMmio } from '@virtio-platform/machine-simulated';
+import { MMIO, openMmioTransport, type MmioRegisters } from '@virtio-platform/mmio';
 import { NO_MSIX, PciLegacyTransport, PciModernTransport } from '@virtio-platform/pci';
 import { composeRun, loadProfiles, type ComposedRun, type Profile } from '@virtio-platform/profile';
 import { RunSession } from '@virtio-platform/runner';
@@ -42,7 +43,14 @@ const RIGHT: Readonly<Record<Type, { readonly type: DeviceTypePlugin; readonly m
   entropy: { type: entropy, model: () => entropy.model(ENTROPY_SETTINGS.parse({ seed: 1 }), 'little') },
 };
 
-const TRANSPORTS = ['same thread, modern', 'same thread, legacy', 'PCI, modern', 'PCI, legacy'] as const;
+const TRANSPORTS = [
+  'same thread, modern',
+  'same thread, legacy',
+  'PCI, modern',
+  'PCI, legacy',
+  'MMIO, modern',
+  'MMIO, legacy',
+] as const;
 
 const folder = mkdtempSync(join(tmpdir(), 'virtio-platform-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -93,6 +101,12 @@ function openTransport(which: (typeof TRANSPORTS)[number], name: Type, random: R
     const carries = new FeatureSet(isLegacy ? 0xffff_ffffn : (1n << 64n) - 1n);
     return new InProcessTransport(device, type.id, isLegacy ? 'legacy' : 'modern', carries);
   }
+  if (which.startsWith('MMIO')) {
+    const registers = new SimulatedMmio(device, type, isLegacy ? 'legacy' : 'modern');
+    return openMmioTransport(lyingRegisters(registers, random), isLegacy ? 'legacy' : 'modern', {
+      signal: registers.signal,
+    });
+  }
   const pci = new SimulatedFunction(device, {
     deviceId: type.id,
     interface: isLegacy ? 'legacy' : 'modern',
@@ -103,6 +117,19 @@ function openTransport(which: (typeof TRANSPORTS)[number], name: Type, random: R
     notifyOff: random.chance(85) ? undefined : () => random.pick([0, 1, 100, 0xffff]),
   });
   return isLegacy ? new PciLegacyTransport(pci, NO_MSIX) : new PciModernTransport(pci, NO_MSIX);
+}
+
+/** Registers of which one may read as another value each time: not Status, without which no reset is confirmed. */
+function lyingRegisters(registers: SimulatedMmio, random: Random): MmioRegisters {
+  const { name, size } = registers;
+  const lies = [MMIO.Version, MMIO.QueueNumMax, MMIO.QueueReady, MMIO.QueuePFN];
+  const liar = random.chance(60) ? undefined : random.pick(lies);
+  return {
+    name,
+    size,
+    read: (offset, width) => (offset === liar && random.chance(50) ? random.next() : registers.read(offset, width)),
+    write: (offset, width, value) => registers.write(offset, width, value),
+  };
 }
 
 /** Drives a device to the end. Returns the code of what went wrong, or `completed`. */

@@ -15,7 +15,10 @@ interface OpenedDevice {
 /** A type without features and configuration of its own. */
 const NO_TYPE = { features: NO_DEVICE_FEATURES, config: {} };
 
-/** A device, modern unless asked for otherwise, without a machine: 64 KiB of guest memory that it reaches by physical addresses. */
+/**
+ * A device, modern unless asked for otherwise, without a machine: 64 KiB of guest memory that it reaches by physical
+ * addresses.
+ */
 export function openSimulatedDevice(
   model: DeviceModel,
   offers: FeatureSet,

@@ -8,6 +8,7 @@ import {
   featureName,
   featureRange,
   FeatureSet,
+  hasRequesterId,
   isContradictory,
   NO_DEVICE_FEATURES,
   TRANSPORT_KINDS,
@@ -16,6 +17,7 @@ import {
   unmetDependency,
   VIRTIO_F_ACCESS_PLATFORM,
   VIRTIO_F_ADMIN_VQ,
+  VIRTIO_F_NOTIF_CONFIG_DATA,
   VIRTIO_F_RING_RESET,
   VIRTIO_F_SR_IOV,
   VIRTIO_F_VERSION_1,
@@ -98,20 +100,27 @@ describe('what transports carry', () => {
   });
 
   it.each([
-    ['mmio', [VIRTIO_F_SR_IOV, VIRTIO_F_ADMIN_VQ]],
+    ['mmio', [VIRTIO_F_SR_IOV, VIRTIO_F_NOTIF_CONFIG_DATA, VIRTIO_F_ADMIN_VQ]],
     ['channel-io', [VIRTIO_F_SR_IOV, VIRTIO_F_RING_RESET, VIRTIO_F_ADMIN_VQ]],
-  ] as const)('lacks on %s what the specification reserves there', (transport, lacking) => {
+  ] as const)('lacks on %s what the specification reserves there, or has no register for', (transport, lacking) => {
     const all = new FeatureSet((1n << 128n) - 1n);
     expect([...all.minus(transportCarries(transport))]).toEqual(lacking);
   });
 
   it('has a source for each feature that one lacks', () => {
     const absences = RESERVED_FEATURES.rows.flatMap(({ absentOn = {} }) => Object.entries(absentOn));
-    expect(absences).toHaveLength(5);
+    expect(absences).toHaveLength(6);
     for (const [transport, source] of absences) {
       expect(TRANSPORT_KINDS).toContain(transport);
       expect(source).toMatch(/^virtio 1\.4 §/);
     }
+  });
+});
+
+describe('the requester id of a device', () => {
+  it('is there on PCI alone', () => {
+    const buses = ['pci', 'mmio', 'channel-io'] as const;
+    expect(buses.map(hasRequesterId)).toEqual([true, false, false]);
   });
 });
 
