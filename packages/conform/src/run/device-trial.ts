@@ -79,7 +79,8 @@ export function speaksVhostUser({ machine }: Profile): boolean {
 
 /** Whether the device of a profile is a PCI function, whose registers are tried too. */
 export function isPciFunction({ machine }: Profile): boolean {
-  return ['machine-qemu', 'machine-vfio'].some((name) => machine.use.endsWith(name));
+  const isOnMmio = ['microvm', 'virt'].some((board) => board === machine.options['board']);
+  return !isOnMmio && ['machine-qemu', 'machine-vfio'].some((name) => machine.use.endsWith(name));
 }
 
 /** Tries one device: first as its driver, then as the front-end of its back-end. */
