@@ -141,7 +141,7 @@ export function printChanges(terminal: Terminal, comparison: BenchComparison, na
 
 /** A time with as many digits as count. */
 export function formatTime(value: number): string {
-  return value.toFixed(Math.abs(value) < 100 ? 1 : 0);
+  return value >= 1e5 ? Math.round(value).toLocaleString('en-US') : value.toFixed(value < 100 ? 1 : 0);
 }
 
 /** A ratio, or a dash where there is nothing to compare with. */

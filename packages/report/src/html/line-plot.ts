@@ -2,9 +2,9 @@ import { html, type Markup } from './markup.ts';
 
 const WIDTH = 640;
 const HEIGHT = 300;
-const LEFT = 64;
-const RIGHT = 12;
-const TOP = 10;
+const LEFT = 80;
+const RIGHT = 24;
+const TOP = 24;
 const BOTTOM = 44;
 /** Lines that have a colour and a dash of their own; more of them have the same ones again. */
 const STYLES = 8;
@@ -61,7 +61,7 @@ export function linePlot(plot: LinePlot): Markup {
             <text x="${at(x(place))}" y="${HEIGHT - BOTTOM + 15}" text-anchor="middle">${text}</text>`,
       )}
       <text x="${(LEFT + WIDTH - RIGHT) / 2}" y="${HEIGHT - 8}" text-anchor="middle">${xLabel}</text>
-      <text x="12" y="${TOP + 8}" text-anchor="start">${yLabel}</text>
+      <text x="${LEFT - 6}" y="12" text-anchor="end">${yLabel}</text>
       ${lines.map((line, i) => curve(line, i, x, y, format))}
     </svg>
     <figcaption>
