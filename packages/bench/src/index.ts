@@ -8,6 +8,7 @@ export * from './bench-report.ts';
 export * from './cases/bench-parts.ts';
 export * from './measure-case.ts';
 export * from './measure-parts.ts';
+export * from './measure-subject.ts';
 export * from './measured/measure-task.ts';
 export { percentilesOf, type Percentiles } from './measured/samples.ts';
 export { MEASURED_PLATFORMS, type OpenPlatform } from './measured/measured-platforms.ts';

@@ -10,6 +10,8 @@ import { runProgram } from './run-program.ts';
 /** A young generation that holds all a measurement could allocate, so that nothing is collected while it runs. */
 export const YOUNG_GENERATION_MIB = 64;
 
+const WORKER = fileURLToPath(new URL('../../dist/measure-worker.js', import.meta.url));
+
 /** How much a process measures. */
 export interface MeasuringAmount {
   /** Of a sample. */
@@ -31,6 +33,8 @@ export interface ProcessPlace {
   /** The only core it may run on. */
   readonly core?: number | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** The program of another build that measures; that of this one unless given. */
+  readonly worker?: string | undefined;
 }
 
 /** What a process measured of one task. */
@@ -45,9 +49,8 @@ export type TaskMeasurement = RoundsMeasurement | LatencyMeasurement;
 export async function measureTasks(
   tasks: readonly MeasureTask[],
   amount: MeasuringAmount,
-  { core, signal }: ProcessPlace = {},
+  { core, signal, worker = WORKER }: ProcessPlace = {},
 ): Promise<readonly TaskMeasurement[]> {
-  const worker = fileURLToPath(new URL('../../dist/measure-worker.js', import.meta.url));
   if (!existsSync(worker)) {
     const hint = 'npm run build';
     throw new CodedError('ERR_BENCH_PROCESS', 'what is measured is not built', { hint });
