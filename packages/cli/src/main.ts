@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { fstatSync } from 'node:fs';
 import { constants } from 'node:os';
-import { raiseInliningBudget } from '@virtio-platform/core/queue';
+import { raiseInliningBudget } from '@virtio-platform/core/inlining-budget';
 import { claimOutput } from './claimed-output.ts';
 import { runCommandLine } from './command-line.ts';
 import { findBanner } from './npm-options.ts';

@@ -2,7 +2,7 @@ import { stripVTControlCharacters } from 'node:util';
 import { printable } from '@virtio-platform/core/errors';
 import type { KeyInput, ScreenOutput } from '@virtio-platform/step';
 import pc from 'picocolors';
-import wrapAnsi from 'wrap-ansi';
+import { wrapAnsi } from 'fast-wrap-ansi';
 
 type Colors = ReturnType<typeof pc.createColors>;
 

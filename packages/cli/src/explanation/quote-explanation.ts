@@ -1,6 +1,6 @@
 import type { SourceReference } from '@virtio-platform/core/negotiation';
 import type { FeatureStory } from '@virtio-platform/runner';
-import wrapAnsi from 'wrap-ansi';
+import { wrapAnsi } from 'fast-wrap-ansi';
 import type { CommandExplanation } from './print-explanation.ts';
 
 /** Columns of a mail. */

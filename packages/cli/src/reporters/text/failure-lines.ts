@@ -1,6 +1,6 @@
 import type { ExplainedDescriptor, FailureExplanation, RingReport, RunReport } from '@virtio-platform/runner';
 import type pc from 'picocolors';
-import wrapAnsi from 'wrap-ansi';
+import { wrapAnsi } from 'fast-wrap-ansi';
 import { hexDump } from './hex-dump.ts';
 
 /** How the lines of a failure are made. */
