@@ -3,6 +3,8 @@ import { loadProfile, type ProfileObject } from '@virtio-platform/profile';
 import { runProfile, type RunReport } from '@virtio-platform/runner';
 import { describe, expect, it } from 'vitest';
 import { failureText } from '../src/reporters/failure-text.ts';
+import { printSummary } from '../src/reporters/text/print-summary.ts';
+import { Terminal } from '../src/terminal.ts';
 import { runOutcome, runProblems } from '../src/reporters/run-problems.ts';
 
 const PLUGINS = { resolveFrom: [fileURLToPath(new URL('../package.json', import.meta.url))] };
@@ -24,6 +26,17 @@ async function reportOf(more: ProfileObject): Promise<RunReport> {
 
 const ROGUE = { rogue: [{ after: 100, access: 'read', address: 0x3ff0_0000, length: 64 }] };
 const REFUSED = "the device's read of 64 bytes at 0x3ff00000 was refused: unmapped";
+
+/** The last lines of a command with this one run. */
+function summaryOf(report: RunReport): string {
+  let text = '';
+  const stream = { write: (part: string): boolean => (text += part) !== '' };
+  const terminal = new Terminal({ stdout: stream, stderr: stream, cwd: process.cwd() }, { color: false });
+  const planned = undefined as never;
+  const end = { notRun: [], earlyEnd: undefined, startedAt: new Date(), durationMs: 1 };
+  printSummary(terminal, { ended: [{ planned, report }], ...end });
+  return text;
+}
 
 describe('the account of a run that is not as expected', () => {
   it('begins with the access that was refused, and has it once', async () => {
@@ -64,6 +77,17 @@ describe('the account of a run that is not as expected', () => {
     expect(text).toContain(`  next    ${hint}`);
     expect(text).toMatch(new RegExp(`^ {2}finding ${code} \\[.*\\n {4}mapped {3}BlockDriver`, 'm'));
     expect(runOutcome(report)).toBe(what);
+  });
+
+  it('says what is missing of the log of the machine, with the failure or else with the summary', async () => {
+    const failed = {
+      ...(await reportOf({ machine: ROGUE })),
+      logCut: { program: 'QEMU', before: 1.5e6, bytes: 2 ** 26 },
+    };
+    const cut = 'the log of QEMU was too long: its first 64.0 MiB, up to 1.500 s of the run, are missing';
+    expect(failureText(failed, AGAIN)).toContain(`  ${cut}\n`);
+    expect(summaryOf(failed)).not.toContain(cut);
+    expect(summaryOf({ ...failed, differences: [] })).toContain(`run: ${cut}\n`);
   });
 
   it('names what an error means before its code', async () => {

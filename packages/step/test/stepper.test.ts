@@ -1,4 +1,4 @@
-import { PLAIN, screenLines, Stepper, type Key } from '@virtio-platform/step';
+import { PLAIN, recordingOf, screenLines, Stepper, Walk, type Key } from '@virtio-platform/step';
 import { KIND } from '@virtio-platform/trace';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { RecordedPair } from './recorded-pair.ts';
@@ -146,6 +146,18 @@ describe('the screen', () => {
     const help = screenLines(stepper.view, 80, 24, PLAIN);
     expect(help.filter((line) => line.includes('…'))).toEqual([]);
     expect(help.join('\n')).toContain('DEVICE ADDRESSES');
+  });
+
+  it('shows the buffers of a trace without memory whole in 80 columns', () => {
+    const ring = new RecordedPair();
+    ring.add(1, 1);
+    ring.add(2, 0);
+    const { events } = ring.recording;
+    const bare = new Walk(recordingOf({ events, dropped: 0 }, 'bare'));
+    const lines = screenLines(new Stepper(bare, bare.length - 1).view, 80, 24, PLAIN).map((line) => line.slice(0, 40));
+    expect(lines.filter((line) => line.includes('…'))).toEqual([]);
+    expect(lines.map((line) => line.trimEnd())).toContain(' buffer #  owner  segments bytes');
+    expect(lines.map((line) => line.trimEnd())).toContain('>     2 #2 driver        2    32');
   });
 
   it('says of an event without a queue what it is', () => {

@@ -26,7 +26,7 @@ export function ringPanel(step: Step, queue: QueueState, { rows, width, paint }:
     ...fieldLines(after, queue, view, width).map((text) => ({ text, paint: paint.cyan })),
   ];
   const room = rows - head.length;
-  if (view === undefined) return [...head, ...bufferLines(step, own, room, paint)];
+  if (view === undefined) return [...head, ...bufferLines(step, own, { rows: room, width, paint })];
   return [...head, ...slotLines(step, view, own, { rows: room, width, paint })];
 }
 
@@ -51,7 +51,7 @@ interface SlotLine {
 
 /** The columns of the table; the last one is left out where there is no room for it. */
 const SLOT_COLUMNS = ['slot', 'address', 'bytes', 'flg', 'owner', 'next'] as const;
-const RIGHT = new Set(['slot', 'bytes', 'next', 'id']);
+const RIGHT = new Set(['slot', 'bytes', 'next', 'id', 'buffer', 'segments']);
 
 function slotLines(step: Step, view: RingView, own: readonly BufferState[], { rows, width, paint }: Room): PanelLine[] {
   const { after, buffers } = step;
@@ -145,13 +145,25 @@ export function painter(owner: Owner | undefined, paint: Paint): (text: string) 
 }
 
 /** Where the memory of the ring was not recorded: the buffers, without their slots. */
-function bufferLines({ buffers }: Step, own: readonly BufferState[], rows: number, paint: Paint): PanelLine[] {
-  const title = { text: 'the trace has no memory of the ring; its buffers:', paint: paint.dim };
+function bufferLines({ buffers }: Step, own: readonly BufferState[], { rows, width, paint }: Room): PanelLine[] {
+  const title = { text: 'the trace has no memory of the ring', paint: paint.dim };
   const at = own.findIndex(({ serial }) => buffers.includes(serial));
-  const { from, to } = windowOf(own.length, rows - 1, Math.max(0, at), Math.max(0, at));
-  const lines = own.slice(from, to).map(({ serial, id, owner, segments, bytes }) => ({
-    text: `${buffers.includes(serial) ? '>' : ' '}buffer ${id} (#${serial}) ${OWNERS[owner]}, ${segments} segments, ${bytes} bytes`,
-    paint: painter(owner, paint),
-  }));
-  return [title, ...lines];
+  const { from, to } = windowOf(own.length, rows - 2, Math.max(0, at), Math.max(0, at));
+  const shown = own.slice(from, to);
+  if (shown.length === 0) return [title];
+  const cells = shown.map(({ serial, id, owner, segments, bytes }) =>
+    [id, `#${serial}`, OWNERS[owner], segments, bytes].map(String),
+  );
+  const [head = '', ...lines] = columnsOf([[...BUFFER_COLUMNS], ...cells], BUFFER_COLUMNS, RIGHT, width - 1);
+  return [
+    title,
+    { text: ` ${head}`, paint: paint.dim },
+    ...lines.map((line, i) => ({
+      text: `${buffers.includes(shown[i]!.serial) ? '>' : ' '}${line}`,
+      paint: painter(shown[i]!.owner, paint),
+    })),
+  ];
 }
+
+/** The columns of the buffers of a ring without memory. */
+const BUFFER_COLUMNS = ['buffer', '#', 'owner', 'segments', 'bytes'] as const;

@@ -13,7 +13,8 @@ export function printSummary(terminal: Terminal, { ended, notRun, earlyEnd, dura
     const which = blind === 1 ? 'one run' : `${blind} runs`;
     terminal.print(dim(`\nof ${which} the sanitizer saw only the driver: the device is not in its thread`));
   }
-  for (const report of reports) {
+  // Of the others it stands with the failure.
+  for (const report of reports.filter(isAsExpected)) {
     const cut = describeLogCut(report);
     if (cut !== undefined) terminal.printSentence(0, dim(`${report.profile}: ${cut}`));
   }
