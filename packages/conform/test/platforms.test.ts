@@ -18,6 +18,8 @@ const SHORT_BUGS: readonly string[] = [
   'writes to the ring that it had before a reset',
 ];
 
+/** Its case asks for what a device offers by itself, and here the profile says what is offered. */
+const OF_OWN_OFFER = 'has no flush';
 const FOUND: Readonly<Record<string, readonly string[]>> = { ...FOUND_BY, ...BLOCK_FRAMING_FOUND_BY };
 
 const PLATFORMS: readonly (readonly [path: string, platform: NonNullable<ProfileObject['platform']>])[] = [
@@ -67,7 +69,7 @@ describe.each(PLATFORMS)('addresses that are %s', (path, platform) => {
     expect(found).toEqual(['ring/request/split', 'ring/request/packed']);
   });
 
-  const bugs = BUGS.filter(({ name }) => IS_ALL || SHORT_BUGS.includes(name));
+  const bugs = BUGS.filter(({ name }) => (IS_ALL ? name !== OF_OWN_OFFER : SHORT_BUGS.includes(name)));
   it.each(bugs.map((bug) => [bug.name, bug] as const))('let a device be found that %s', async (name, bug) => {
     const { found, tried } = await findsOf(platform, bug, FOUND[name]!);
     expect(tried.length).toBeGreaterThan(0);
