@@ -6,6 +6,8 @@ import { fileURLToPath } from 'node:url';
 const PROGRAM = fileURLToPath(new URL('served-disk.mjs', import.meta.url));
 /** What the start of a process takes on a slow computer. */
 const START_MS = 30_000;
+/** What a guest takes there for the requests after which a disk kills itself. */
+const LIFE_MS = 90_000;
 
 /** What a {@link KilledDisk} serves, and where. */
 export interface KilledDiskOptions {
@@ -46,7 +48,7 @@ export class KilledDisk {
 
   /** Waits until it killed itself. Throws, with all that happened, where it does not. */
   async untilDead(): Promise<void> {
-    for (const end = performance.now() + START_MS; this.#child.signalCode === null; await setTimeout(2))
+    for (const end = performance.now() + LIFE_MS; this.#child.signalCode === null; await setTimeout(2))
       if (performance.now() > end) throw new Error(`still alive: ${this.#output}`);
     await this.#ended;
   }

@@ -17,8 +17,8 @@ export class PeerStream {
   #descriptor: number;
 
   /**
-   * Takes the descriptor over. Throws {@link HostError} `EINVAL` for one that is no socket and no end of a pipe to write
-   * to; then it is closed.
+   * Takes the descriptor over. Throws {@link HostError} `EINVAL` for one that is no socket and no end of a pipe to
+   * write to; then it is closed.
    */
   constructor(descriptor: number) {
     const { kind, isWritable } = inspectDescriptor(descriptor);

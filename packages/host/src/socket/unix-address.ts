@@ -4,6 +4,7 @@ import { checked, closeDescriptor, HostError, libc, NativeBuffer } from '../libc
 export const AF_UNIX = 1;
 /** The type of the sockets of this package. */
 export const SOCK_STREAM_NONBLOCK_CLOEXEC = 0x8_0801;
+/** The same of a socket for datagrams, which is only used to find out about others. */
 export const SOCK_DGRAM_NONBLOCK_CLOEXEC = 0x8_0802;
 /** Bytes of struct sockaddr_un: a 16-bit family and 108 bytes of path, of which the last is 0. */
 export const ADDRESS_BYTES = 110;

@@ -364,8 +364,8 @@ export class Rings {
   }
 
   /**
-   * Where the device goes on in a packed ring. User Mode Linux begins at 0, which is slot 0 with wrap counter 0: where a
-   * driver gets there it used slot 0 with wrap counter 1 before.
+   * Where the device goes on in a packed ring. User Mode Linux begins at 0, which is slot 0 with wrap counter 0: where
+   * a driver gets there it used slot 0 with wrap counter 1 before.
    */
   #packedPosition(index: number, base: number, words: readonly number[]): number {
     const position = packedPosition(index, base);
