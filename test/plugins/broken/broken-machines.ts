@@ -134,6 +134,9 @@ export const BROKEN_MACHINES: readonly BrokenMachine[] = [
   plugin('refuses the memory that it boots with', 'takes the memory that it is booted with', {
     memoryProblem: () => ({ what: 'too much', fix: 'less' }) as never,
   }),
+  plugin('has its device on a bus that does not exist', 'says on which transport its device is', {
+    transport: () => 'usb' as never,
+  }),
   machine('has another name than its plugin', UNBOOTED, { name: 'other' }),
   plugin('binds nothing', UNBOOTED, { register: () => {} }),
   plugin('opens a file when it is bound', UNBOOTED, {

@@ -177,6 +177,9 @@ const STATIC: readonly BrokenPlatform[] = [
   paged('renames an option to one that it does not have', 'renames options to names that its schema knows', {
     plugin: { renamedOptions: { old: 'new' } },
   }),
+  paged('needs a requester id for nothing', 'says what it needs a requester id for', {
+    plugin: { needsRequesterId: () => '' },
+  }),
   paged('needs a facility without a name', 'names the facilities that it needs', { plugin: { needs: [Symbol('')] } }),
   paged('leaves a facility out', 'simulates every facility that it needs', { hardware: { facilities: new Map() } }),
   paged('binds nothing', TRAITS_CHECK, { plugin: { register: () => {} } }),

@@ -65,6 +65,17 @@ export const MACHINE_STATIC_CHECKS: readonly ContractCheck<MachinePluginSubject>
     },
   },
   {
+    name: 'says on which transport its device is',
+    duty: 'MachinePlugin.transport: how a driver reaches the registers of the device with these options',
+    advice: 'return pci, mmio or channel-io: a platform that needs a requester id is refused by it',
+    async run(subject) {
+      const { plugin } = subject;
+      if (plugin.transport === undefined) skipCheck('the plugin does not say, and no platform is refused by it');
+      const bus = plugin.transport(await machineOptions(subject));
+      assert.ok(['pci', 'mmio', 'channel-io'].includes(bus), `${String(bus)} is pci, mmio or channel-io`);
+    },
+  },
+  {
     name: 'binds a machine of its own name, and starts nothing before it boots',
     duty: 'MachinePlugin.register: binds MACHINE; no I/O here',
     advice: 'bind MACHINE in the given container, and open files, sockets and programs in boot',

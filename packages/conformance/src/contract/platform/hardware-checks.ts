@@ -22,6 +22,16 @@ export const HARDWARE_CHECKS: readonly ContractCheck<PlatformPluginSubject>[] = 
     },
   },
   {
+    name: 'says what it needs a requester id for',
+    duty: 'PlatformPlugin.needsRequesterId: what it needs the requester id of the device for; undefined where it needs none',
+    advice: 'return the end of a sentence that begins with the platform, or undefined',
+    async run({ plugin, options }) {
+      if (plugin.needsRequesterId === undefined) skipCheck('the plugin needs no requester id');
+      const why = plugin.needsRequesterId(await checkOptions(plugin, options));
+      assert.ok(why === undefined || (typeof why === 'string' && why.length > 0), 'the reason is a text, or undefined');
+    },
+  },
+  {
     name: 'simulates every facility that it needs',
     duty: 'SimulatedHardware.facilities: the facility the driver’s side programs',
     advice: 'put an implementation of each token of `needs` into `facilities`',
