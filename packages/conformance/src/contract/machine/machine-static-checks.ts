@@ -72,7 +72,7 @@ export const MACHINE_STATIC_CHECKS: readonly ContractCheck<MachinePluginSubject>
       const { plugin } = subject;
       if (plugin.transport === undefined) skipCheck('the plugin does not say, and no platform is refused by it');
       const bus = plugin.transport(await machineOptions(subject));
-      assert.ok(['pci', 'mmio', 'channel-io'].includes(bus), `${String(bus)} is pci, mmio or channel-io`);
+      assert.ok(['pci', 'mmio', 'channel-io'].includes(bus), `${bus} is pci, mmio or channel-io`);
     },
   },
   {
