@@ -41,5 +41,7 @@ export interface BenchPart {
   readonly unit: 'ns/request' | 'ns/mapping' | 'ns/copy' | 'ms';
   /** The axis of {@link BenchCase.axes} that a curve of this part runs along. */
   readonly curve?: string;
+  /** What the baselines of its cases are, in a few words. */
+  readonly base?: string;
   readonly cases: readonly BenchCase[];
 }

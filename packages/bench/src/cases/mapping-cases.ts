@@ -11,6 +11,7 @@ const DESCRIBED = ['direct', 'indirect'] as const;
 /** Both ends in one thread under each platform's mapping. */
 export const MAPPINGS_PART: BenchPart = {
   name: 'mappings',
+  base: 'legacy, premapped',
   title: 'Both ends in one thread, three segments a request, under each mapping.',
   unit: 'ns/request',
   cases: [...MEASURED_PLATFORMS.keys()].flatMap((platform) =>

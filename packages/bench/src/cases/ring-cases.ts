@@ -87,6 +87,7 @@ const RECORDERS = ['none', 'flight', 'full'] as const;
 /** Each end as it is recorded. */
 export const RECORDER_PART: BenchPart = {
   name: 'recorder',
+  base: 'the same end without a recorder',
   title: 'One end of the ring, three descriptors: not recorded, by the flight recorder of every run, by `run --trace`.',
   unit: 'ns/request',
   cases: LAYOUTS.flatMap((layout) =>

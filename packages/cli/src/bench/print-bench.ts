@@ -68,7 +68,7 @@ export function printPart(terminal: Terminal, part: BenchPart, found: readonly B
   terminal.printGap();
   terminal.print(terminal.colors.bold(part.name));
   printWrapped(terminal, part.title);
-  for (const line of legendOf(subjects, results)) printWrapped(terminal, line);
+  for (const line of legendOf(subjects, hasBaseline ? part.base : undefined)) printWrapped(terminal, line);
   for (const line of table.toString().split('\n')) terminal.print(line.trimEnd());
 }
 
@@ -83,14 +83,13 @@ function columnOf(subject: string, at: number): string {
   return subject === C_UNCHECKED ? 'bare C' : `[${at + 1}]`;
 }
 
-function legendOf(subjects: readonly string[], results: readonly BenchResult[]): readonly string[] {
+function legendOf(subjects: readonly string[], baseline: string | undefined): readonly string[] {
   const named = subjects.map((subject, at) => {
     if (subject === C_CHECKED) return 'C: times a ring in C with every check';
     if (subject === C_UNCHECKED) return 'bare C: times one that checks nothing';
     return `[${at + 1}]: times ${subject}`;
   });
-  const baseline = results.find((result) => result.baseline !== null)?.baseline;
-  const base = baseline === undefined || baseline === null ? [] : [`base: times its ${baseline.split('/').at(1)} case`];
+  const base = baseline === undefined ? [] : [`base: times ${baseline}`];
   const parts = [...named, ...base];
   return parts.length === 0 ? [] : [`${parts.join('; ')}.`];
 }
