@@ -3,7 +3,8 @@ import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { ROOT } from './command.ts';
+import { runCommandLine } from '@virtio-platform/cli';
+import { CollectedText, ROOT } from './command.ts';
 
 /** Says, on the error output, which modules a process loads. */
 const HOOK = `
@@ -89,6 +90,31 @@ describe('what the published command loads', () => {
       'packages/core/dist/queue/inlining-budget.js',
       'packages/runner/dist/report/tool-version.js',
     ]);
+  });
+});
+
+describe('what loops over many requests need at the start', () => {
+  const MACHINE = `
+import simulated from '@virtio-platform/machine-simulated';
+import { MACHINE } from '@virtio-platform/core';
+const boot = async () => { throw new RangeError('boot says no'); };
+export default { ...simulated, name: 'throws', register(container) {
+  container.register(MACHINE, { useFactory: () => ({ name: 'throws', boot }) });
+} };`;
+
+  it.each([
+    [999_999, 0],
+    [1_000_000, 1],
+  ])('is done for a run of a million requests, and for no shorter one: %i', async (requests, times) => {
+    writeFileSync(join(folder, 'throws.mjs'), MACHINE);
+    const base = join(ROOT, PROFILE);
+    const machine = 'machine: { use: ./throws.mjs, memory: 16MiB }';
+    const text = `extends: ${base}\nprofile: long\nmatrix: []\n${machine}\nworkload: { requests: ${requests} }\n`;
+    writeFileSync(join(folder, 'long.yaml'), text);
+    let calls = 0;
+    const streams = { stdout: new CollectedText(), stderr: new CollectedText(), cwd: folder };
+    const status = await runCommandLine(['run', 'long.yaml'], streams, { beforeLongRuns: () => void calls++ });
+    expect([status, calls, streams.stderr.text]).toEqual([2, times, expect.stringContaining('boot says no')]);
   });
 });
 

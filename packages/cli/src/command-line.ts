@@ -169,13 +169,15 @@ export interface CommandContext {
   readonly input?: TextInput | undefined;
   /** The signals that ask the command to end. */
   readonly interruption?: Interruption | undefined;
+  /** Called before requests are made for so long that it pays off to compile their loops for longer. */
+  readonly beforeLongRuns?: (() => void) | undefined;
 }
 
 /** Runs one command line (without node and script) and returns its exit status. */
 export async function runCommandLine(
   words: readonly string[],
   streams: OutputStreams,
-  { input, interruption = new Interruption() }: CommandContext = {},
+  { input, interruption = new Interruption(), beforeLongRuns }: CommandContext = {},
 ): Promise<ExitStatus> {
   const terminal = new Terminal(streams);
   let status: ExitStatus = ExitStatus.AsExpected;
@@ -228,7 +230,7 @@ export async function runCommandLine(
       const chosen = { ...told, filter, shard, bail, seed, repeat, set, sanitize, trace, report };
       return run(json, async () => {
         const { runCommand } = await import('./commands/run.ts');
-        const given = { command: words, version: TOOL_VERSION, plugins, input, interruption };
+        const given = { command: words, version: TOOL_VERSION, plugins, input, interruption, beforeLongRuns };
         return await runCommand(terminal, profiles, { ...chosen, ...given });
       });
     });
@@ -394,6 +396,7 @@ export async function runCommandLine(
       const plugins = allowedPlugins(options);
       return run(json, async () => {
         const { serveCommand } = await import('./commands/serve.ts');
+        beforeLongRuns?.();
         return await serveCommand(terminal, file, {
           socket,
           strict,

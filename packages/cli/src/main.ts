@@ -9,9 +9,6 @@ import { Interruption } from './interruption.ts';
 import { processScreen } from './step/process-screen.ts';
 import type { TextStream } from './terminal.ts';
 
-// Of the process of this command, and of the threads in which devices run.
-raiseInliningBudget();
-
 // While a command runs, no plugin may end the process: see `forbidExit`.
 const exit = process.exit.bind(process);
 // Exiting, unlike being ended by a signal, lets everything that was started be ended.
@@ -40,7 +37,12 @@ if (banner !== undefined) process.stderr.write(`${banner}\n`);
 
 const output = claimOutput(process.stdout, process.stderr);
 const streams = { stdout: output, stderr: process.stderr, cwd: process.cwd(), screen: processScreen };
-const status = await runCommandLine(process.argv.slice(2), streams, { input: process.stdin, interruption });
+const status = await runCommandLine(process.argv.slice(2), streams, {
+  input: process.stdin,
+  interruption,
+  // Of this process, and of the threads in which devices run.
+  beforeLongRuns: raiseInliningBudget,
+});
 for (const stream of [output, process.stderr]) await written(stream);
 // A timer or a thread that a plugin left must not keep the command.
 exit(interrupted ?? status);
