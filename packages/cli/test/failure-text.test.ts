@@ -2,6 +2,7 @@ import { fileURLToPath } from 'node:url';
 import { loadProfile, type ProfileObject } from '@virtio-platform/profile';
 import { runProfile, type RunReport } from '@virtio-platform/runner';
 import { describe, expect, it } from 'vitest';
+import { ExitStatus } from '../src/exit-status.ts';
 import { failureText } from '../src/reporters/failure-text.ts';
 import { printSummary } from '../src/reporters/text/print-summary.ts';
 import { Terminal } from '../src/terminal.ts';
@@ -34,7 +35,7 @@ function summaryOf(report: RunReport): string {
   const terminal = new Terminal({ stdout: stream, stderr: stream, cwd: process.cwd() }, { color: false });
   const planned = undefined as never;
   const end = { notRun: [], earlyEnd: undefined, startedAt: new Date(), durationMs: 1 };
-  printSummary(terminal, { ended: [{ planned, report }], ...end });
+  printSummary(terminal, { ended: [{ planned, report }], status: ExitStatus.Differed, ...end });
   return text;
 }
 

@@ -9,7 +9,6 @@ import { virtioIommuSchema, type VirtioIommuProperties } from './virtio-iommu-pr
 /** In an argument of `backEnd`: the path of the socket to listen on. */
 export const SOCKET_PLACEHOLDER = '{socket}';
 
-
 /** The checked options of the machine. Times are in milliseconds. */
 export interface QemuOptions {
   readonly board: BoardName;
