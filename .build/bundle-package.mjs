@@ -73,7 +73,8 @@ export async function bundlePackage(folder) {
     codeSplitting: { groups: groupsOf(name, src) },
   });
   await build.close();
-  if (name === SHARED_BY) writeFileSync(join(dist, `${SHARED}.d.ts`), `export * from '${SHARED}';\n`);
+  // For bundles only: sources and declarations import the library itself.
+  if (name === SHARED_BY) writeFileSync(join(dist, `${SHARED}.d.ts`), 'export {};\n');
   writeLicences(dist, output);
   // At the end: a process that started before may still load them.
   const written = new Set(output.map(({ fileName }) => fileName));
