@@ -15,7 +15,7 @@ import {
 } from '@virtio-platform/trace';
 import { count } from './failure/diagnosis.ts';
 import type { LogCut, RunReport } from './report/report.ts';
-import { RequestTimes } from './request-times.ts';
+import { RequestTimes } from './report/request-times.ts';
 
 /**
  * Milliseconds from which on a call of a plugin that returns at once is recorded. Most of them read a property in a

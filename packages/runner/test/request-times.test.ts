@@ -6,7 +6,7 @@ import { DescriptorChain, openDeviceQueue, openVirtqueue, ScatterList, UsedBatch
 import { loadProfile } from '@virtio-platform/profile';
 import { runProfile } from '@virtio-platform/runner';
 import { describe, expect, it } from 'vitest';
-import { RequestTimes } from '../src/request-times.ts';
+import { RequestTimes } from '../src/report/request-times.ts';
 
 const SIZE = 16;
 

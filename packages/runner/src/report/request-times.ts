@@ -1,6 +1,6 @@
 import { ForwardingVirtqueue, type ScatterList, type UsedBatch, type Virtqueue } from '@virtio-platform/core/queue';
 import { LatencyHistogram } from '@virtio-platform/trace';
-import type { RunReport } from './report/report.ts';
+import type { RunReport } from './report.ts';
 
 /** How long the buffers of a run were away, all of its queues together. */
 export class RequestTimes {
