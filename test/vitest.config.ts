@@ -20,11 +20,12 @@ const ISOLATED = [
   'packages/session/test/device-session.test.ts',
 ];
 
-/** Tests of the whole that need source: which of its lines a finding names, and plugins in TypeScript. */
+/** Tests of the whole that need source: its lines, plugins in TypeScript, a container that they watch. */
 const NEEDS_SOURCE = [
   'test/sanitizer/report.test.ts',
   'test/profiles/lying-console.test.ts',
   'test/failures/recorded-faults.test.ts',
+  'test/plugins/composition.test.ts',
 ];
 
 /**

@@ -8,7 +8,8 @@ import Ajv2020 from 'ajv/dist/2020.js';
 import { parse as parseJunit } from 'junit2json';
 import { SaxesParser } from 'saxes';
 import { Parser } from 'tap-parser';
-import { REPORT_SCHEMA, type RunReport } from '@virtio-platform/runner';
+import type { RunReport } from '@virtio-platform/runner';
+import { REPORT_SCHEMA } from '@virtio-platform/runner/report-schema';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { commandHere, reportsOf, ROOT, withoutProgress, type CommandResult } from './command.ts';
 

@@ -70,7 +70,7 @@ function withoutTimes(text: string): string {
     .replaceAll(/ {2,}T/g, ' T')
     .replaceAll(/ +$/gm, '')
     .replaceAll(/("?duration_?[mM]s"?: ?)[\d.]+/g, '$1 0')
-    .replaceAll(/("time": ?)[\d.]+/g, '$1 0')
+    .replaceAll(/("(?:time|p\d+|max)": ?)[\d.]+/g, '$1 0')
     .replaceAll(/(time|timestamp)="[^"]*"/g, '$1=""')
     .replaceAll(/(name="startedAt" value)="[^"]*"/g, '$1=""')
     .replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, 'DATE');

@@ -27,7 +27,9 @@ describe.each(profiles.map((profile) => [profile.name, profile] as const))('on %
         const session = new RunSession(run);
         const { negotiation } = session;
         expect([offer.name, negotiation.path ?? null]).toEqual([offer.name, cell.path]);
-        expect(negotiation.refusal ?? null).toEqual(cell.refusal);
+        const { refusal } = negotiation;
+        const inCell = cell.refusal && { ...cell.refusal, ...(cell.option !== null && { option: cell.option }) };
+        expect(refusal ?? null).toEqual(inCell);
         const isFailed = (run.machine.transport.readStatus() & DeviceStatus.Failed) !== 0;
         expect([offer.name, isFailed]).toEqual([offer.name, cell.outcome === 'refused']);
         expect(session.dma).toEqual({ maps: 0, unmaps: 0, bytesBounced: 0, live: 0, leaked: 0 });

@@ -1,7 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { loadProfile, loadProfiles } from '@virtio-platform/profile';
-import { REPORT_SCHEMA, runProfile, type RunReport } from '@virtio-platform/runner';
+import { runProfile, type RunReport } from '@virtio-platform/runner';
+import { REPORT_SCHEMA } from '@virtio-platform/runner/report-schema';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { reportsOf, ROOT, virtioPlatform, type CommandResult } from '../command/command.ts';
 const FOLDER = join(ROOT, 'profiles');

@@ -18,7 +18,6 @@ export * from './failure/failure-explanation.ts';
 export * from './report/negotiation-account.ts';
 export * from './negotiation-matrix.ts';
 export * from './report/report.ts';
-export * from './report/report-schema.ts';
 export * from './report/ring-report.ts';
 export { isShownOtherwise } from './report/shown-otherwise.ts';
 export * from './profile-run.ts';

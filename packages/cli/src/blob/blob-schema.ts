@@ -1,4 +1,4 @@
-import { REPORT_SCHEMA } from '@virtio-platform/runner';
+import { REPORT_SCHEMA } from '@virtio-platform/runner/report-schema';
 import { z } from 'zod';
 import { ExitStatus } from '../exit-status.ts';
 import { BLOB_VERSION } from './blob-lines.ts';

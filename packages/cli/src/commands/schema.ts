@@ -1,5 +1,5 @@
 import { installedPlugins, profileJsonSchema } from '@virtio-platform/profile';
-import { reportJsonSchema } from '@virtio-platform/runner';
+import { reportJsonSchema } from '@virtio-platform/runner/report-schema';
 import { ExitStatus } from '../exit-status.ts';
 import { pluginBases } from '../plugin-bases.ts';
 import type { Terminal } from '../terminal.ts';
