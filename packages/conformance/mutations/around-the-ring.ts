@@ -11,8 +11,8 @@ const mapping: readonly Mutation[] = [
     {
       name: 'throws when the pool is used up',
       cases: ['M2'],
-      from: 'if (offset < 0) return DMA_NO_SPACE;',
-      to: "if (offset < 0) throw new RangeError('the pool is used up');",
+      from: 'if (copy < 0) return DMA_NO_SPACE;',
+      to: "if (copy < 0) throw new RangeError('the pool is used up');",
     },
     {
       name: 'does not look at the longest mapping',
@@ -23,8 +23,8 @@ const mapping: readonly Mutation[] = [
     {
       name: 'shows the device what is behind a buffer',
       cases: ['M9'],
-      from: 'this.#copy(this.#poolRegion.address + offset, address, length);',
-      to: 'this.#copy(this.#poolRegion.address + offset, address, BOUNCE_SLOT_SIZE);',
+      from: 'this.#copy(copy, address, length);',
+      to: 'this.#copy(copy, address, BOUNCE_SLOT_SIZE);',
     },
   ]),
   ...mutationsOf('core/src/dma/mapping-table.ts', [

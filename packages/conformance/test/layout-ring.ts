@@ -40,10 +40,7 @@ export class LayoutRing {
   readonly mapping: DmaMapping;
   /** The mapping, when it is one that can be told to fail. */
   readonly poisoning: PoisoningDmaMapping | undefined;
-  readonly #poolInner = new DirectDmaMapping(this.memory, { path: 'identity', capacity: 1 });
-  readonly pools = new BouncePools({ bytes: POOL_BYTES }, (bytes) =>
-    this.#poolInner.allocateCoherent(bytes, PAGE_SIZE),
-  );
+  #pools: BouncePools | undefined;
   readonly space: DeviceAddressSpace;
   readonly queue: Virtqueue;
   readonly device: DeviceQueue;
@@ -131,8 +128,15 @@ export class LayoutRing {
     return [...this.memory.u8.subarray(at, at + SEGMENT)];
   }
 
+  /** The slots that buffers are copied through, of a ring that is bounced. */
+  get pools(): BouncePools {
+    if (this.#pools === undefined) throw new TypeError('this ring has no pool');
+    return this.#pools;
+  }
+
   #bounced(): DmaMapping {
     const inner = new DirectDmaMapping(this.memory, { path: 'identity', capacity: 64 });
+    this.#pools = new BouncePools({ bytes: POOL_BYTES }, (bytes) => inner.allocateCoherent(bytes, PAGE_SIZE));
     return new BouncedDmaMapping(this.memory, this.pools, inner, 64);
   }
 }
