@@ -9,32 +9,42 @@ const OF_FRONT_END = 4;
  * without a look at what the device wants. Never counts one too few.
  */
 export class KickAccount {
-  readonly #scan: SplitScan;
+  readonly #scan: Pick<SplitScan, 'availableIndex'>;
   readonly #eventIdx: boolean;
   #allowed = OF_FRONT_END;
   #received = 0;
   /** The available index from which on buffers count; -1 while the device wants no notification. */
   #since: number;
+  /** The available index up to which buffers were counted: each is notified of once at the most. */
+  #counted: number;
 
   /** `position` is the available index at which the ring starts. */
-  constructor(scan: SplitScan, eventIdx: boolean, position: number) {
+  constructor(scan: Pick<SplitScan, 'availableIndex'>, eventIdx: boolean, position: number) {
     this.#scan = scan;
     this.#eventIdx = eventIdx;
     this.#since = before(position);
+    this.#counted = position;
     if (eventIdx) this.#allowed++;
   }
 
   /** The device is about to ask for notifications. */
   opens(): void {
-    if (this.#eventIdx) this.#allowed++;
-    // A driver between its buffer and its look at the flag notifies for a buffer from before.
-    else if (this.#since < 0) this.#since = before(this.#scan.availableIndex);
+    const available = this.#scan.availableIndex;
+    // The same event index again, or the flag without a new buffer, lets a driver notify no more.
+    const hasNew = available !== this.#counted;
+    if (this.#eventIdx) {
+      if (hasNew) this.#allowed++;
+      this.#counted = available;
+      // A driver between its buffer and its look at the flag notifies for a buffer from before.
+    } else if (this.#since < 0) this.#since = hasNew ? before(available) : available;
   }
 
   /** The device does not ask for notifications any more. */
   closed(): void {
-    if (this.#eventIdx) return;
-    this.#allowed += this.#open;
+    if (this.#eventIdx || this.#since < 0) return;
+    const available = this.#scan.availableIndex;
+    this.#allowed += (available - this.#since) & 0xffff;
+    this.#counted = available;
     this.#since = -1;
   }
 
