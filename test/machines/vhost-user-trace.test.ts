@@ -21,7 +21,7 @@ describe.skipIf(!hasTestpmd())(
     it('has the IOTLB messages and the notifications of the back-end, queue by queue', async () => {
       const text = `extends: ${join(ROOT, 'profiles/vhost-user/dpdk-vfio.yaml')}\nprofile: recorded\nmatrix: []\n`;
       const profile = await loadProfile({
-        text: `${text}workload: { requests: 50, depth: 8 }\n`,
+        text: `${text}workload: { requests: 200, depth: 8 }\n`,
         name: 'recorded.yaml',
       });
       const recorder = new FlightRecorder();
