@@ -12,7 +12,11 @@ describe('the inlining budget', () => {
     expect(set).not.toHaveBeenCalled();
     raiseInliningBudget();
     const flags = set.mock.calls.map(([flag]) => flag.replace(/=\d+$/, ''));
-    expect(flags).toEqual(['--max-inlined-bytecode-size', '--max-inlined-bytecode-size-cumulative']);
+    expect(flags).toEqual([
+      '--max-inlined-bytecode-size',
+      '--max-inlined-bytecode-size-cumulative',
+      '--max-inlined-bytecode-size-absolute',
+    ]);
   });
 
   it('has flags that this V8 knows', () => {
