@@ -135,8 +135,8 @@ const compiledWorkers: Plugin = {
 };
 
 /**
- * Tests of threads, back-ends, QEMU and guests depend on when the machine runs what. CI tries one that failed once more;
- * elsewhere a test that fails at times is seen to fail.
+ * Tests of threads, back-ends, QEMU and guests depend on when the machine runs what. CI tries one that failed once
+ * more; elsewhere a test that fails at times is seen to fail.
  */
 const WITH_PROGRAMS = { retry: process.env['CI'] === undefined ? 0 : 1 };
 
