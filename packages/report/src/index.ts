@@ -11,6 +11,7 @@ export * from './recording/slot-places.ts';
 export * from './html/line-plot.ts';
 export { html, Markup, type Fragment } from './html/markup.ts';
 export * from './html/page-shell.ts';
+export * from './html/row-table.ts';
 export * from './report-page.ts';
 export * from './reported-run.ts';
 export { LatencyHistogram, type LatencyBar, type LatencySummary } from '@virtio-platform/trace';

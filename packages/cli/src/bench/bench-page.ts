@@ -1,5 +1,5 @@
 import type { BenchFigure, BenchPart, BenchReport, BenchResult } from '@virtio-platform/bench';
-import { html, linePlot, pageShell, type Markup, type PlotLine } from '@virtio-platform/report';
+import { html, linePlot, pageShell, rowTable, type Markup, type PlotLine } from '@virtio-platform/report';
 import type { BenchPeer } from './bench-files.ts';
 import type { BenchComparison } from './compare-benches.ts';
 import { formatRatio, formatTime, subjectsOf } from './print-bench.ts';
@@ -64,7 +64,7 @@ function changesSection({ before, changes }: BenchComparison): Markup {
     </p>
     ${
       outside.length > 0 &&
-      table(
+      rowTable(
         ['case', 'before', 'now', 'times', 'times, against C', 'noise', 'verdict'],
         outside.map(({ id, before: was, now, change, changeAgainstC, noise, verdict }) => ({
           cells: [
@@ -103,7 +103,7 @@ function partSection(part: BenchPart, results: readonly BenchResult[]): Markup {
     <p class="note">${part.title}</p>
     ${part.curve !== undefined && curves(part, part.curve, results)}
     ${part.name === 'latency' && percentileCurves(part, results)}
-    ${table(
+    ${rowTable(
       head,
       results.map((result) => ({ cells: cellsOf(result, subjects, hasBaseline), isUnexpected: false })),
     )}
@@ -179,34 +179,4 @@ function figureOf({ figures }: BenchResult, name: string): BenchFigure | undefin
 
 function percent(part: number): string {
   return `${(part * 100).toFixed(0)} %`;
-}
-
-/** A row of a table. */
-interface Row {
-  readonly cells: readonly string[];
-  readonly isUnexpected: boolean;
-}
-
-function table(head: readonly string[], rows: readonly Row[]): Markup {
-  return html`<div class="scroll">
-    <table class="index">
-      <thead>
-        <tr>
-          ${head.map((word) => html`<th scope="col">${word}</th>`)}
-        </tr>
-      </thead>
-      <tbody>
-        ${rows.map(({ cells, isUnexpected }) => {
-          const parts = cells.map((cell) => html`<td>${cell}</td>`);
-          return isUnexpected
-            ? html`<tr class="unexpected">
-                ${parts}
-              </tr>`
-            : html`<tr>
-                ${parts}
-              </tr>`;
-        })}
-      </tbody>
-    </table>
-  </div>`;
 }

@@ -1,5 +1,5 @@
 import { isFailure, type CaseReport, type ConformReport } from '@virtio-platform/conform';
-import { html, pageShell, type Markup } from '@virtio-platform/report';
+import { html, pageShell, rowTable, type Markup } from '@virtio-platform/report';
 import { clauseText, ringsText, severityText } from './conform-printer.ts';
 
 /** What the page of a report says beside it. */
@@ -39,7 +39,7 @@ export function conformPage({ device, cases, coverage }: ConformReport, options:
       }
       <section id="cases" aria-labelledby="cases-title">
         <h2 id="cases-title">Cases</h2>
-        ${table(
+        ${rowTable(
           ['verdict', 'case', 'clause', 'what it tries', 'seen'],
           cases.map((each) => ({ cells: cellsOf(each), isUnexpected: isFailure(each) })),
           'index cases',
@@ -47,7 +47,7 @@ export function conformPage({ device, cases, coverage }: ConformReport, options:
       </section>
       <section id="coverage" aria-labelledby="coverage-title">
         <h2 id="coverage-title">Coverage</h2>
-        ${table(
+        ${rowTable(
           ['clause', 'level', 'requires', 'passed', 'failed', 'skipped', 'state'],
           coverage.map(({ clause, level, requires, passed: good, failed: bad, skipped, state }) => ({
             cells: [clauseText(clause), level, requires, good, bad, skipped, state],
@@ -79,35 +79,4 @@ function failure(each: CaseReport, again: (id: string) => string): Markup {
     }
     <p class="again"><code>${again(id)}</code></p>
   </article>`;
-}
-
-/** A row of a table. */
-interface Row {
-  readonly cells: readonly (string | number)[];
-  readonly isUnexpected: boolean;
-}
-
-/** `kind` is its class: a narrow screen has the `cases` below each other. */
-function table(head: readonly string[], rows: readonly Row[], kind = 'index'): Markup {
-  return html`<div class="scroll">
-    <table class="${kind}">
-      <thead>
-        <tr>
-          ${head.map((word) => html`<th scope="col">${word}</th>`)}
-        </tr>
-      </thead>
-      <tbody>
-        ${rows.map(({ cells, isUnexpected }) => {
-          const parts = cells.map((cell) => html`<td>${cell}</td>`);
-          return isUnexpected
-            ? html`<tr class="unexpected">
-                ${parts}
-              </tr>`
-            : html`<tr>
-                ${parts}
-              </tr>`;
-        })}
-      </tbody>
-    </table>
-  </div>`;
 }
