@@ -8,6 +8,7 @@ import {
 import { SCALABLE_MODE, TABLE_MODE_MASK } from '../unit/scalable-format.ts';
 import { widthCode, type VtdCapabilities } from '../unit/vtd-capabilities.ts';
 import { LegacyContext } from './legacy-context.ts';
+import { addressInEntry } from './requester-context.ts';
 import { RequesterEntry } from './requester-entry.ts';
 import { ScalableContext } from './scalable-context.ts';
 import {
@@ -27,7 +28,6 @@ import {
 } from './vtd-state.ts';
 
 const WORD = 0x1_0000_0000;
-const TABLE_BYTES = 4096;
 
 /**
  * The domain of the device and the address of its page tables: found by the requester id in the tables of the mode that
@@ -104,7 +104,7 @@ export class ContextCache {
 
   get #root(): number {
     const control = this.#control;
-    return (control[ROOT_HIGH]! >>> 0) * WORD + ((control[ROOT_LOW]! & -TABLE_BYTES) >>> 0);
+    return addressInEntry(control[ROOT_LOW]!, control[ROOT_HIGH]! >>> 0);
   }
 
   /** An invalidation that came meanwhile applies to what was just read, so it is not cached. */

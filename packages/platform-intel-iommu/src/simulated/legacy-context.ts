@@ -1,4 +1,3 @@
-import type { GuestMemory } from '@virtio-platform/core/memory';
 import {
   CONTEXT_INVALID,
   CONTEXT_NOT_PRESENT,
@@ -13,10 +12,9 @@ import {
   TYPE_SHIFT,
   TYPE_TRANSLATED,
 } from '../unit/vtd-registers.ts';
+import { addressInEntry, RequesterContext, TABLE_BYTES } from './requester-context.ts';
 import type { RequesterEntry } from './requester-entry.ts';
 
-const WORD = 0x1_0000_0000;
-const TABLE_BYTES = 4096;
 const ENTRY_BYTES = 16;
 /** Low-word bits that must be 0: in a root entry all below the address except present. */
 const ROOT_RESERVED_LOW = 0xffe;
@@ -29,34 +27,22 @@ const DOMAIN_SHIFT = 8;
 const DOMAIN_MASK = 0xffff;
 
 /** Reads what root and context table of legacy mode say of a device, out of guest memory. */
-export class LegacyContext {
-  readonly #memory: GuestMemory;
-  readonly #bus: number;
-  readonly #devfn: number;
-  readonly #widthCodes: ReadonlySet<number>;
-
-  constructor(memory: GuestMemory, sourceId: number, widthCodes: ReadonlySet<number>) {
-    this.#memory = memory;
-    this.#bus = sourceId >>> 8;
-    this.#devfn = sourceId & 0xff;
-    this.#widthCodes = widthCodes;
-  }
-
+export class LegacyContext extends RequesterContext {
   /** Fills `entry` by the tables at `root`. Returns 0, or the reason of the fault. */
   fetch(root: number, entry: RequesterEntry): number {
-    if (!this.#memory.contains(root, TABLE_BYTES)) return ROOT_UNREADABLE;
-    const u32 = this.#memory.u32;
-    const at = (root + this.#bus * ENTRY_BYTES) / 4;
+    if (!this.memory.contains(root, TABLE_BYTES)) return ROOT_UNREADABLE;
+    const u32 = this.memory.u32;
+    const at = (root + this.bus * ENTRY_BYTES) / 4;
     const low = Atomics.load(u32, at);
     if ((low & PRESENT) === 0) return ROOT_NOT_PRESENT;
     if ((low & ROOT_RESERVED_LOW) !== 0 || u32[at + 2] !== 0 || u32[at + 3] !== 0) return ROOT_RESERVED;
-    const context = u32[at + 1]! * WORD + ((low & -TABLE_BYTES) >>> 0);
-    if (!this.#memory.contains(context, TABLE_BYTES)) return CONTEXT_UNREADABLE;
-    return this.#fetchContext((context + this.#devfn * ENTRY_BYTES) / 4, entry);
+    const context = addressInEntry(low, u32[at + 1]!);
+    if (!this.memory.contains(context, TABLE_BYTES)) return CONTEXT_UNREADABLE;
+    return this.#fetchContext((context + this.devfn * ENTRY_BYTES) / 4, entry);
   }
 
   #fetchContext(at: number, entry: RequesterEntry): number {
-    const u32 = this.#memory.u32;
+    const u32 = this.memory.u32;
     const low = Atomics.load(u32, at);
     if ((low & PRESENT) === 0) return CONTEXT_NOT_PRESENT;
     const third = u32[at + 2]!;
@@ -66,8 +52,8 @@ export class LegacyContext {
     entry.type = (low >>> TYPE_SHIFT) & TYPE_MASK;
     entry.domain = (third >>> DOMAIN_SHIFT) & DOMAIN_MASK;
     entry.levels = code + 2;
-    entry.table = u32[at + 1]! * WORD + ((low & -TABLE_BYTES) >>> 0);
+    entry.table = addressInEntry(low, u32[at + 1]!);
     const isKnown = entry.type === TYPE_TRANSLATED || entry.type === TYPE_PASS_THROUGH;
-    return isKnown && this.#widthCodes.has(code) ? 0 : CONTEXT_INVALID;
+    return isKnown && this.widthCodes.has(code) ? 0 : CONTEXT_INVALID;
   }
 }

@@ -1,4 +1,3 @@
-import type { GuestMemory } from '@virtio-platform/core/memory';
 import { SCALABLE_TABLE_REASONS as REASONS } from '../unit/fault-reasons.ts';
 import {
   FUNCTIONS_OF_HALF,
@@ -10,10 +9,9 @@ import {
   SCALABLE_CONTEXT_WORDS,
 } from '../unit/scalable-format.ts';
 import { CONTEXT_WORDS, PRESENT, TYPE_PASS_THROUGH, TYPE_TRANSLATED } from '../unit/vtd-registers.ts';
+import { addressInEntry, RequesterContext, TABLE_BYTES } from './requester-context.ts';
 import type { RequesterEntry } from './requester-entry.ts';
 
-const WORD = 0x1_0000_0000;
-const TABLE_BYTES = 4096;
 /** Low-word bits below the address that must be 0: in a root entry all but present. */
 const ROOT_RESERVED_LOW = 0xffe;
 /** In a context entry all but present, FPD and the size of the directory: this unit has no device TLB and no PASIDs. */
@@ -29,50 +27,38 @@ const FIELD_MASK = 7;
  * Reads what the tables of scalable mode say of a device, out of guest memory: its context leads to a PASID directory,
  * and that to the entry of PASID 0, which requests without a PASID have.
  */
-export class ScalableContext {
+export class ScalableContext extends RequesterContext {
   /** Physical address of the PASID directory, after a successful {@link fetchContext}. */
   directory = 0;
-  readonly #memory: GuestMemory;
-  readonly #bus: number;
-  readonly #devfn: number;
-  readonly #widthCodes: ReadonlySet<number>;
-
-  constructor(memory: GuestMemory, sourceId: number, widthCodes: ReadonlySet<number>) {
-    this.#memory = memory;
-    this.#bus = sourceId >>> 8;
-    this.#devfn = sourceId & 0xff;
-    this.#widthCodes = widthCodes;
-  }
-
   /** Finds the directory by the tables at `root`. Returns 0, or the reason of the fault. */
   fetchContext(root: number): number {
-    if (!this.#memory.contains(root, TABLE_BYTES)) return REASONS.rootUnreadable;
-    const u32 = this.#memory.u32;
-    const half = this.#devfn >= FUNCTIONS_OF_HALF ? 2 : 0;
-    const at = root / 4 + this.#bus * CONTEXT_WORDS + half;
+    if (!this.memory.contains(root, TABLE_BYTES)) return REASONS.rootUnreadable;
+    const u32 = this.memory.u32;
+    const half = this.devfn >= FUNCTIONS_OF_HALF ? 2 : 0;
+    const at = root / 4 + this.bus * CONTEXT_WORDS + half;
     const low = Atomics.load(u32, at);
     if ((low & PRESENT) === 0) return REASONS.rootNotPresent;
     if ((low & ROOT_RESERVED_LOW) !== 0) return REASONS.rootReserved;
-    const contexts = addressOf(low, u32[at + 1]!);
-    if (!this.#memory.contains(contexts, TABLE_BYTES)) return REASONS.contextUnreadable;
-    const context = contexts / 4 + (this.#devfn % FUNCTIONS_OF_HALF) * SCALABLE_CONTEXT_WORDS;
+    const contexts = addressInEntry(low, u32[at + 1]!);
+    if (!this.memory.contains(contexts, TABLE_BYTES)) return REASONS.contextUnreadable;
+    const context = contexts / 4 + (this.devfn % FUNCTIONS_OF_HALF) * SCALABLE_CONTEXT_WORDS;
     const first = Atomics.load(u32, context);
     if ((first & PRESENT) === 0) return REASONS.contextNotPresent;
     if ((first & CONTEXT_RESERVED_LOW) !== 0 || !this.#isZero(context + 2, SCALABLE_CONTEXT_WORDS - 2))
       return REASONS.contextReserved;
-    this.directory = addressOf(first, u32[context + 1]!);
+    this.directory = addressInEntry(first, u32[context + 1]!);
     return 0;
   }
 
   /** Fills `entry` by the directory. Returns 0, or the reason of the fault. */
   fetchPasid(directory: number, entry: RequesterEntry): number {
-    if (!this.#memory.contains(directory, TABLE_BYTES)) return REASONS.directoryUnreadable;
-    const u32 = this.#memory.u32;
+    if (!this.memory.contains(directory, TABLE_BYTES)) return REASONS.directoryUnreadable;
+    const u32 = this.memory.u32;
     const low = Atomics.load(u32, directory / 4);
     if ((low & PRESENT) === 0) return REASONS.directoryNotPresent;
     if ((low & DIRECTORY_RESERVED_LOW) !== 0) return REASONS.directoryReserved;
-    const pasids = addressOf(low, u32[directory / 4 + 1]!);
-    if (!this.#memory.contains(pasids, TABLE_BYTES)) return REASONS.pasidUnreadable;
+    const pasids = addressInEntry(low, u32[directory / 4 + 1]!);
+    if (!this.memory.contains(pasids, TABLE_BYTES)) return REASONS.pasidUnreadable;
     const at = pasids / 4;
     const first = Atomics.load(u32, at);
     if ((first & PRESENT) === 0) return REASONS.pasidNotPresent;
@@ -84,17 +70,13 @@ export class ScalableContext {
     entry.type = type === PASID_PASS_THROUGH ? TYPE_PASS_THROUGH : TYPE_TRANSLATED;
     entry.domain = third;
     entry.levels = code + 2;
-    entry.table = addressOf(first, u32[at + 1]!);
+    entry.table = addressInEntry(first, u32[at + 1]!);
     const isKnown = type === PASID_SECOND_LEVEL || type === PASID_PASS_THROUGH;
-    return isKnown && this.#widthCodes.has(code) ? 0 : REASONS.pasidInvalid;
+    return isKnown && this.widthCodes.has(code) ? 0 : REASONS.pasidInvalid;
   }
 
   #isZero(at: number, words: number): boolean {
-    for (let i = 0; i < words; i++) if (this.#memory.u32[at + i] !== 0) return false;
+    for (let i = 0; i < words; i++) if (this.memory.u32[at + i] !== 0) return false;
     return true;
   }
-}
-
-function addressOf(low: number, high: number): number {
-  return high * WORD + ((low & -TABLE_BYTES) >>> 0);
 }
