@@ -11,7 +11,7 @@ export class DriverListener {
     this.#device = device;
   }
 
-  /** Whether somebody listens. */
+  /** Whether the driver waits for notifications. */
   get isWatched(): boolean {
     return this.#listener !== undefined;
   }

@@ -4,6 +4,7 @@ import { FeatureSet, VIRTIO_F_RING_RESET } from '@virtio-platform/core/features'
 import { splitLayout } from '@virtio-platform/core/queue';
 import {
   MMIO,
+  MMIO_QUEUE_AREAS,
   MMIO_INTERRUPT_CONFIG,
   MMIO_INTERRUPT_USED,
   MMIO_MAGIC,
@@ -123,7 +124,7 @@ export class SimulatedMmio implements MmioRegisters {
 
   #write(device: SimulatedDevice, offset: number, value: number): void {
     const queue = this.#queue;
-    const area = AREAS.indexOf(offset);
+    const area = MMIO_QUEUE_AREAS.indexOf(offset);
     if (area >= 0) this.#of(queue).words[area] = value;
     else if (offset === MMIO.DriverFeatures) this.#writeFeatures(device, value);
     else if (offset === MMIO.QueueNum) this.#of(queue).size = value;
@@ -149,7 +150,7 @@ export class SimulatedMmio implements MmioRegisters {
   #of(queue: number): QueueRegisters {
     let registers = this.#queues.get(queue);
     if (registers === undefined) {
-      registers = { size: 0, align: 0, enabled: 0, words: new Uint32Array(AREAS.length) };
+      registers = { size: 0, align: 0, enabled: 0, words: new Uint32Array(MMIO_QUEUE_AREAS.length) };
       // What names no queue of the device is forgotten at once, so that no driver makes this grow.
       if (this.#device.maxQueueSize(queue) !== 0) this.#queues.set(queue, registers);
     }
@@ -184,7 +185,7 @@ export class SimulatedMmio implements MmioRegisters {
   /** All areas of a legacy queue follow from one page frame number; none where the driver wrote what cannot be. */
   #legacyWords({ size, align, enabled: frame }: QueueRegisters): Uint32Array {
     const pageSize = this.#selected.get(MMIO.GuestPageSize) ?? 0;
-    const words = new Uint32Array(AREAS.length);
+    const words = new Uint32Array(MMIO_QUEUE_AREAS.length);
     if (![size, align, pageSize].every(isPowerOfTwo) || size > MOST_ENTRIES) return words;
     const { driverOffset, deviceOffset } = splitLayout(size, align);
     [0, driverOffset, deviceOffset].forEach((offset, area) => {
@@ -238,16 +239,6 @@ export class SimulatedMmio implements MmioRegisters {
     this.#device.writeConfig(field.offset, whole);
   }
 }
-
-/** The registers of the addresses of a queue, in the order of {@link QueueRegisters.words}. */
-const AREAS: readonly number[] = [
-  MMIO.QueueDescLow,
-  MMIO.QueueDescHigh,
-  MMIO.QueueDriverLow,
-  MMIO.QueueDriverHigh,
-  MMIO.QueueDeviceLow,
-  MMIO.QueueDeviceHigh,
-];
 
 function isPowerOfTwo(value: number): boolean {
   return value > 0 && (value & (value - 1)) === 0;

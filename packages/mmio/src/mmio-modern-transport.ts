@@ -5,19 +5,10 @@ import {
   VIRTIO_F_RING_RESET,
 } from '@virtio-platform/core/features';
 import { notificationValue, type QueueAddresses } from '@virtio-platform/core/queue';
-import { MMIO, type MmioRegisters } from './mmio-registers.ts';
+import { MMIO, MMIO_QUEUE_AREAS, type MmioRegisters } from './mmio-registers.ts';
 import { MmioTransport, type MmioTransportOptions } from './mmio-transport.ts';
 import { readSharedMemoryRegion, type SharedMemoryRegion } from './shared-memory-region.ts';
 
-/** Addresses of the descriptor, driver and device area, each as low and high word. */
-const QUEUE_AREAS = [
-  MMIO.QueueDescLow,
-  MMIO.QueueDescHigh,
-  MMIO.QueueDriverLow,
-  MMIO.QueueDriverHigh,
-  MMIO.QueueDeviceLow,
-  MMIO.QueueDeviceHigh,
-] as const;
 /** Words of feature bits: 128 bits exist. */
 const FEATURE_WORDS = 4;
 
@@ -69,7 +60,7 @@ export class MmioModernTransport extends MmioTransport {
     if (!this.enabled.has(queue)) this.#expectReady(queue, 0, 'before it was enabled');
     this.enabled.add(queue);
     this.registers.write(MMIO.QueueNum, 4, size);
-    for (let word = 0; word < 6; word++) this.registers.write(QUEUE_AREAS[word]!, 4, words[word]!);
+    for (const [word, offset] of MMIO_QUEUE_AREAS.entries()) this.registers.write(offset, 4, words[word]!);
     this.registers.write(MMIO.QueueReady, 4, 1);
     this.#expectReady(queue, 1, 'after it was enabled');
   }

@@ -62,6 +62,16 @@ export const MMIO = {
   Config: 0x100,
 } as const;
 
+/** The registers of a queue's addresses, in the order of `QueueAddresses.words`. */
+export const MMIO_QUEUE_AREAS: readonly number[] = [
+  MMIO.QueueDescLow,
+  MMIO.QueueDescHigh,
+  MMIO.QueueDriverLow,
+  MMIO.QueueDriverHigh,
+  MMIO.QueueDeviceLow,
+  MMIO.QueueDeviceHigh,
+];
+
 /** What MagicValue reads as: the characters `virt`. */
 export const MMIO_MAGIC = 0x7472_6976;
 /** What Version reads as on the modern interface. */
