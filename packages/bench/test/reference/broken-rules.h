@@ -1,4 +1,4 @@
-/* Breaks a rule of the ring after the other, each in a ring of its own, and prints what the reference says of it. */
+/* Breaks the rules of the ring one by one, each in a ring of its own, and prints what the reference says. */
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -72,3 +72,15 @@ static void no_rule(void)
 	}
 }
 static void add_and_publish(void) { ring_add(&list); ring_publish(); }
+
+/* The rules that both layouts have, and none. */
+static void try_common_rules(void)
+{
+	try_rule("no rule", no_rule);
+	try_rule("outside of the region", outside_of_region);
+	try_rule("empty segment", empty_segment);
+	try_rule("readable behind writable", readable_behind);
+	try_rule("too many segments", too_many_segments);
+	try_rule("no segment", no_segment);
+	try_rule("pushed twice", pushed_twice);
+}

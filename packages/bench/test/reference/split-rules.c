@@ -58,16 +58,9 @@ static void table_not_negotiated(void)
 	ring_pop(&chain);
 }
 
-
 int main(void)
 {
-	try_rule("no rule", no_rule);
-	try_rule("outside of the region", outside_of_region);
-	try_rule("empty segment", empty_segment);
-	try_rule("readable behind writable", readable_behind);
-	try_rule("too many segments", too_many_segments);
-	try_rule("no segment", no_segment);
-	try_rule("pushed twice", pushed_twice);
+	try_common_rules();
 	try_rule("used id unknown", used_unknown);
 	try_rule("used id not outstanding", used_not_outstanding);
 	try_rule("used id not published", used_unpublished);
