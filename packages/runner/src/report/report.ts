@@ -1,6 +1,7 @@
 import type { MismatchReport, NotificationCounts, PlatformStatistics } from '@virtio-platform/core';
 import type { RequiredChange } from '@virtio-platform/core/negotiation';
 import type { DmaFinding } from '@virtio-platform/dma-sanitizer';
+import type { LatencySummary } from '@virtio-platform/trace';
 import type { FailureExplanation } from '../failure/failure-explanation.ts';
 import type { RingReport } from './ring-report.ts';
 import type { UsedNotificationCounts } from '../used-notifications.ts';
@@ -55,14 +56,7 @@ export interface RunReport {
    * How long buffers were away, in microseconds to 0.3 %: from the batch in which the driver added one until it took it
    * back. A buffer that waits for the device, such as one for a packet, counts as well. `null` where none came back.
    */
-  readonly latency: {
-    readonly count: number;
-    readonly p50: number;
-    readonly p90: number;
-    readonly p99: number;
-    readonly p999: number;
-    readonly max: number;
-  } | null;
+  readonly latency: Pick<LatencySummary, 'count' | 'p50' | 'p90' | 'p99' | 'p999' | 'max'> | null;
   /** After the device was reset: `live` counts what was not given back. */
   readonly dma: {
     readonly maps: number;
