@@ -37,7 +37,7 @@ async function tryGate(reference: CReference, limits: GateLimits, worker?: strin
   return { figures: measurement.figures, turns: measurement.turns, above };
 }
 
-/** The figures of as many turns, whatever the limits are. */
+/** The figures after {@link CALM_TURNS} turns. */
 async function measureCalmly(reference: CReference, worker?: string): Promise<readonly GateFigure[]> {
   const measurement = new GateMeasurement(reference, worker);
   while (measurement.turns < CALM_TURNS) await measurement.turn();

@@ -3,8 +3,8 @@
  *
  * usage: <driver, device, both or threads> <size> <batch> <1 or 3 descriptors> <indirect: 0 or 1> <requests> <samples>
  *
- * Prints a line for each sample: nanoseconds per request, and those of the loop at the other end alone; 0 where both ends are
- * rings. `threads` keeps a batch in flight between two threads that poll.
+ * Prints a line for each sample: nanoseconds per request, and those of the loop at the other end alone, which are 0
+ * where both ends are rings. `threads` keeps a batch in flight between two threads that poll.
  */
 #include <pthread.h>
 #include <sched.h>

@@ -25,7 +25,7 @@ __attribute__((noinline)) static void play_device(unsigned count)
 	publish_field(slots[first & 0x7fff].flags, (uint16_t)(used_flags(first) | WRITE));
 }
 
-/* Makes lists available: a used descriptor took the place of those before, so that all of them are written each time. */
+/* Makes lists available. A used descriptor took the place of an earlier one, so each turn writes all descriptors. */
 __attribute__((noinline)) static void play_driver(unsigned count)
 {
 	uint16_t first = peer_place, first_flags = 0;

@@ -1,8 +1,9 @@
 /*
  * What both layouts share: the list of a request, and the driver's private memory of what is outstanding.
  *
- * Compiled twice: with CHECKS 1 the ring checks what the TypeScript ring checks (the list that is filled, and every field
- * that the other end wrote), with CHECKS 0 nothing. Size and batch are known when the program starts, as they are there.
+ * Compiled twice: with CHECKS 1 the ring checks what the TypeScript ring checks (the list that is filled, and every
+ * field that the other end wrote), with CHECKS 0 it checks nothing. As in TypeScript, the program learns size and batch
+ * when it starts.
  */
 #include <stdint.h>
 #include <stdio.h>

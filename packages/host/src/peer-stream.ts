@@ -3,7 +3,7 @@ import { inspectDescriptor, neverWait } from './peer-descriptor.ts';
 import { PollEvents, PollSet } from './poll-set.ts';
 import type { TransferResult } from './socket/unix-socket.ts';
 
-/** The longest message: a pipe takes so many bytes at once or none (PIPE_BUF), whoever else writes to it. */
+/** Bytes of the longest message. A pipe takes this many in one piece, or none of them (`PIPE_BUF` in pipe(7)). */
 const MOST_BYTES = 4096;
 
 /**

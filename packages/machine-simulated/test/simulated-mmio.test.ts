@@ -77,7 +77,7 @@ describe('SimulatedMmio', () => {
     expect([registers.read(MMIO.QueuePFN, 4), device.isQueueReset(0)]).toEqual([0, true]);
   });
 
-  it('asks for a reset where a legacy queue cannot be what the driver wrote, and tells it as a changed configuration', () => {
+  it('asks for a reset by a change of configuration where the driver wrote a wrong legacy queue', () => {
     const { registers, device } = openRegisters('legacy');
     registers.write(MMIO.QueueNum, 4, 3);
     registers.write(MMIO.QueuePFN, 4, 1);

@@ -96,7 +96,8 @@ const options = z.strictObject({
     .enum(MODES)
     .default('legacy')
     .describe(
-      'The tables that lead from a requester to its domain. legacy: root and context table. scalable: a PASID directory and a PASID table behind them; needs invalidation: queued. Default legacy.',
+      'The tables that lead from a requester to its domain. legacy: root and context table. scalable: a PASID ' +
+        'directory and a PASID table behind them; needs invalidation: queued. Default legacy.',
     ),
   addressWidth: z
     .literal(ADDRESS_WIDTHS)
@@ -108,7 +109,8 @@ const options = z.strictObject({
     .enum(INVALIDATIONS)
     .default('registers')
     .describe(
-      'How the unit is told what to drop. registers: a command each. queued: descriptors in guest memory, as Linux does wherever the unit has a queue. Default registers.',
+      'How the unit is told what to drop. registers: a command each. queued: descriptors in guest memory, as Linux ' +
+        'does wherever the unit has a queue. Default registers.',
     ),
   aperture: byteSize({ multipleOf: PAGE_SIZE, minimum: LEAST_PAGES * PAGE_SIZE, maximum: LARGEST_APERTURE })
     .prefault('1GiB')

@@ -74,7 +74,8 @@ export const sevOptionsSchema: z.ZodType<SevOptions, SevOptionsInput> = z
     poolLimit: byteSize({ multipleOf: SEGMENT, maximum: LARGEST_POOL })
       .optional()
       .describe(
-        'Bytes that all pools may have together: where no slot is free, a pool as large as the first is added. Default: as many as pool, so that it never grows.',
+        'Bytes that all pools may have together: where no slot is free, a pool as large as the first is added. ' +
+          'Default: as many as pool, so that it never grows.',
       ),
     halvePool: z
       .boolean()
@@ -83,7 +84,8 @@ export const sevOptionsSchema: z.ZodType<SevOptions, SevOptionsInput> = z
     coherentPool: byteSize({ multipleOf: 4096, maximum: LARGEST_COHERENT_POOL })
       .optional()
       .describe(
-        'Rings come from a pool of this size, which is shared at once and doubles when it is full: 128KiB. Without it each ring is shared by itself.',
+        'Rings come from a pool of this size, which is shared at once and doubles when it is full: 128KiB. ' +
+          'Without it each ring is shared by itself.',
       ),
     areas: powerOfTwo(MOST_AREAS)
       .default(1)

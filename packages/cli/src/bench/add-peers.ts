@@ -3,7 +3,7 @@ import { CodedError } from '@virtio-platform/core';
 import { closest } from '@virtio-platform/profile';
 import type { BenchPeer } from './bench-files.ts';
 
-/** Throws {@link CodedError} `ERR_BENCH_CASE` where a peer has a figure of a case that there is none of. */
+/** Throws {@link CodedError} `ERR_BENCH_CASE` where a peer has a figure for an id that is not a case. */
 export function checkPeers(peers: readonly BenchPeer[], parts: readonly BenchPart[]): void {
   const ids = parts.flatMap(({ cases }) => cases.map(({ id }) => id));
   for (const { name, figures } of peers) {

@@ -67,7 +67,7 @@ describe('figures of other rings', () => {
   it.each([
     ['a time that is no time', [{ ...PEER, figures: { [CASE]: [0] } }], `peers.0.figures.${CASE}.0: `],
     ['no times', [{ ...PEER, figures: { [CASE]: [] } }], `peers.0.figures.${CASE}: `],
-    ['a key that there is none of', [{ ...PEER, speed: 1 }], 'peers.0: '],
+    ['an unknown key', [{ ...PEER, speed: 1 }], 'peers.0: '],
     ['no name', [{ figures: {} }], 'peers.0.name: '],
     ['no peer', [], 'peers: '],
   ])('with %s are refused, with the place', (_, peers, said) => {
@@ -77,7 +77,7 @@ describe('figures of other rings', () => {
     );
   });
 
-  it('of a case that there is none of are refused, with the nearest one', () => {
+  it('for an id that is not a case are refused, with the nearest id', () => {
     const peers = [{ ...PEER, figures: { 'ends/split/driver/1-descriptors/batch-32': [1] } }];
     expect(() => checkPeers(peers, benchParts())).toThrow(
       expect.objectContaining({ code: 'ERR_BENCH_CASE', hint: `did you mean ${CASE}?` }),

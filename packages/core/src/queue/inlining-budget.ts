@@ -1,8 +1,8 @@
 import v8 from 'node:v8';
 
 /**
- * V8's defaults are 460, 920 and 4600 bytes of bytecode. The last of them holds whatever the others allow: with it, a
- * recorder at the split driver's end took the place of what is inlined of the ring itself.
+ * V8's defaults are 460, 920 and 4600 bytes of bytecode. The last limits the first two: as long as it is
+ * 4600, V8 inlines less of the split driver's end where a recorder is called in it.
  */
 const FLAGS = [
   '--max-inlined-bytecode-size=2000',

@@ -103,7 +103,7 @@ describe('BouncePools', () => {
     expect(asked).toEqual(sizes);
   });
 
-  it('passes an error on that is none of missing memory', () => {
+  it('passes on an error other than ERR_DMA_EXHAUSTED', () => {
     const wrong = new TypeError('a bug');
     let calls = 0;
     const mapping = new DirectDmaMapping(new GuestMemory(new ArrayBuffer(2 ** 20)), { path: 'identity', capacity: 1 });

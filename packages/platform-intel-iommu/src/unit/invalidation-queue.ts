@@ -148,7 +148,7 @@ export class InvalidationQueue {
     return this.#words[1] === 0 && Number.isInteger(head) && head < this.#size ? head : -1;
   }
 
-  /** One place stays free, so that a full queue is not an empty one. A head that is none leaves no room. */
+  /** One place stays free, so that a full queue is not an empty one. A head outside of the queue leaves no room. */
   #free(): number {
     if (this.#head < 0) return 0;
     const used = this.#tail - this.#head;

@@ -230,7 +230,7 @@ describe('a split ring that a front-end sets up', () => {
     expect(kinds().slice(-2)).toEqual(['queue-stopped', 'reset']);
   });
 
-  it('is set up anew once it is disabled, also with other features: User Mode Linux stops no ring', async () => {
+  it('is set up anew once it is disabled, also with other features, as User Mode Linux does', async () => {
     await start(VERSION_1 | EVENT_IDX, 0);
     makeAvailable(0, 0, WRITE);
     kick.signal();
