@@ -38,8 +38,11 @@ export class CoherentPool implements CoherentMemory {
     return this.allocate(length, alignment);
   }
 
+  /** Frees what {@link allocate} returned. Throws `RangeError` for any other address. */
   free(address: number): void {
-    this.#parts.find(({ base, bytes }) => address >= base && address < base + bytes)?.ranges.free(address);
+    const part = this.#parts.find(({ base, bytes }) => address >= base && address < base + bytes);
+    if (part === undefined) throw new RangeError(`0x${address.toString(16)} is not in the coherent pool`);
+    part.ranges.free(address);
   }
 
   /** Makes all of it private again. */

@@ -1,4 +1,5 @@
-import { PAGE_SIZE } from '@virtio-platform/core/memory';
+import { PAGE_SIZE, SharedPageAllocator } from '@virtio-platform/core/memory';
+import { CoherentPool } from '@virtio-platform/platform-sev';
 import { describe, expect, it } from 'vitest';
 import { bootEncryptedGuest } from './encrypted-guest.ts';
 
@@ -35,6 +36,16 @@ describe('a coherent pool', () => {
     for (const ring of rings) ring.release();
     for (const size of [16, 16, 32, 200]) guest.mapping.allocateCoherent(size * KIB, 16);
     expect(guest.shared).toEqual([256, 16, 16, 32, 200]);
+  });
+
+  it('throws RangeError for what it did not give', () => {
+    const { memory, conversion } = boot(16 * KIB);
+    const pool = new CoherentPool(memory, new SharedPageAllocator(memory, conversion), 16 * KIB);
+    const address = pool.allocate(100, 16);
+    for (const wrong of [0, address + PAGE_SIZE, address + 16 * KIB])
+      expect(() => pool.free(wrong)).toThrow(RangeError);
+    pool.free(address);
+    expect(() => pool.free(address)).toThrow(RangeError);
   });
 
   it('is given back as a whole', () => {
