@@ -140,9 +140,8 @@ async function main(): Promise<number> {
   }
   try {
     const measuredOn = `${cpus()[0]?.model}, Node ${process.version}, ${reference.compiler}`;
-    const limits = limitsOn(measuredOn, readLimits());
-    if (percent !== undefined) return await runSlowed(reference, limits, percent);
-    if (!values.write) return await runGate(reference, limits, runs);
+    if (percent !== undefined) return await runSlowed(reference, readLimits(), percent);
+    if (!values.write) return await runGate(reference, limitsOn(measuredOn, readLimits()), runs);
     const figures = await measureCalmly(reference);
     writeLimits({ ...readLimits(), measuredOn, ratios: record((end) => Number(ratioOf(figures, end).toFixed(2))) });
     return 0;
