@@ -30,13 +30,16 @@ export class KickAccount {
   /** The device is about to ask for notifications. */
   opens(): void {
     const available = this.#scan.availableIndex;
-    // The same event index again, or the flag without a new buffer, lets a driver notify no more.
+    // Without a new buffer a driver has nothing to notify of, although the device asks again.
     const hasNew = available !== this.#counted;
     if (this.#eventIdx) {
       if (hasNew) this.#allowed++;
       this.#counted = available;
-      // A driver between its buffer and its look at the flag notifies for a buffer from before.
-    } else if (this.#since < 0) this.#since = hasNew ? before(available) : available;
+      return;
+    }
+    if (this.#since >= 0) return;
+    // A driver between its buffer and its look at the flag notifies for a buffer from before.
+    this.#since = hasNew ? before(available) : available;
   }
 
   /** The device does not ask for notifications any more. */
