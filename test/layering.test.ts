@@ -73,12 +73,17 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   conformance: ['core', 'device-block', 'device-kit'],
   bench: [
     'core',
+    'device-block',
+    'host',
+    'machine-vhost-user',
     'platform-intel-iommu',
     'platform-legacy',
     'platform-pseries',
     'platform-sev',
     'platform-vfio',
     'platform-virtio-iommu',
+    'profile',
+    'session',
     'trace',
   ],
 };

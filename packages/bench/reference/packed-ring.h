@@ -19,10 +19,10 @@ static uint16_t pushed_slots, device_held_slot, device_held_flags;
 
 static void open_ring(void)
 {
-	slots = allocate(size * sizeof *slots);
-	tables = allocate(size * SEGMENTS * sizeof *tables);
-	driver_event = allocate(sizeof *driver_event);
-	device_event = allocate(sizeof *device_event);
+	slots = ALLOCATE_SHARED(size * sizeof *slots);
+	tables = ALLOCATE_SHARED(size * SEGMENTS * sizeof *tables);
+	driver_event = ALLOCATE_SHARED(sizeof *driver_event);
+	device_event = ALLOCATE_SHARED(sizeof *device_event);
 	/* An event index that asks for nothing soon, as a split ring has after its first lap. */
 	*driver_event = *device_event = EVENT_DESC << 16 | 0x8000;
 	fill_free_list();

@@ -44,7 +44,7 @@ static void fail(const char *what)
 	exit(1);
 }
 
-static void *allocate(size_t bytes)
+static inline void *allocate(size_t bytes)
 {
 	void *memory = calloc(1, bytes);
 
@@ -52,6 +52,11 @@ static void *allocate(size_t bytes)
 		fail("no memory");
 	return memory;
 }
+
+/* What allocates memory that the other end reads: zeroed. */
+#ifndef ALLOCATE_SHARED
+#define ALLOCATE_SHARED allocate
+#endif
 
 static int needs_notification(uint16_t event, uint16_t current, uint16_t previous)
 {

@@ -29,10 +29,10 @@ static uint16_t *avail_event(void)
 
 static void open_ring(void)
 {
-	descriptors = allocate(size * sizeof *descriptors);
-	tables = allocate(size * SEGMENTS * sizeof *tables);
-	avail = allocate((3 + size) * sizeof *avail);
-	used = allocate(sizeof *used + (size + 1) * sizeof *used->ring);
+	descriptors = ALLOCATE_SHARED(size * sizeof *descriptors);
+	tables = ALLOCATE_SHARED(size * SEGMENTS * sizeof *tables);
+	avail = ALLOCATE_SHARED((3 + size) * sizeof *avail);
+	used = ALLOCATE_SHARED(sizeof *used + (size + 1) * sizeof *used->ring);
 	fill_free_list();
 }
 

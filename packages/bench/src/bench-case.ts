@@ -1,3 +1,4 @@
+import type { DaemonDisk } from './back-end/storage-daemon.ts';
 import type { MeasureTask } from './measured/measure-task.ts';
 import type { ReferenceProgram } from './processes/c-reference.ts';
 
@@ -16,6 +17,14 @@ export type BenchSubject = { readonly name: string } & (
       readonly program: ReferenceProgram;
       /** Of the program, before the numbers of requests and samples. */
       readonly parameters: readonly string[];
+    }
+  | {
+      /** A driver of a disk that a back-end serves, which is started for each process; of ours without a program. */
+      readonly kind: 'front-end';
+      readonly disk: DaemonDisk;
+      /** Requests in flight. */
+      readonly depth: number;
+      readonly program?: ReferenceProgram;
     }
   | { readonly kind: 'command'; readonly command: readonly string[] }
 );

@@ -3,6 +3,7 @@
  *
  * @packageDocumentation
  */
+export { StorageDaemon, type DaemonDisk } from './back-end/storage-daemon.ts';
 export * from './bench-case.ts';
 export * from './bench-report.ts';
 export * from './cases/bench-parts.ts';

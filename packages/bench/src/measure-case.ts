@@ -31,9 +31,10 @@ export async function measureCase(
   const found = subjects.map(() => [] as SubjectSample[]);
   for (let turn = 0; turn < settings.processes; turn++) {
     // The last core first: interrupts go to the first one, mostly.
-    const core = cores.length === 0 ? undefined : cores[cores.length - 1 - (turn % cores.length)];
+    const coreOf = (at: number): number | undefined => cores[cores.length - 1 - (at % cores.length)];
+    const place = { core: coreOf(turn), otherCore: coreOf(turn + 1), signal };
     for (const [at, subject] of subjects.entries()) {
-      const sample = await measureSubject(subject, settings, reference, { core, signal });
+      const sample = await measureSubject(subject, settings, reference, place);
       if (sample !== undefined) found[at]!.push(sample);
     }
   }

@@ -1,4 +1,5 @@
-import type { BenchSubject } from './bench-case.ts';
+import { StorageDaemon } from './back-end/storage-daemon.ts';
+import { C_CHECKED, OURS, type BenchSubject } from './bench-case.ts';
 import type { BenchSettings } from './bench-report.ts';
 import { percentilesOf, leastOf, type Percentiles } from './measured/samples.ts';
 import type { LatencyMeasurement } from './measured/request-latency.ts';
@@ -24,6 +25,7 @@ export async function measureSubject(
   place: ProcessPlace,
 ): Promise<SubjectSample | undefined> {
   if (subject.kind === 'command') return await timeCommand(subject.command, place);
+  if (subject.kind === 'front-end') return await measureFrontEnd(subject, settings, reference, place);
   const { requests, samples } = settings;
   if (subject.kind === 'reference') {
     const parameters = [...subject.parameters, `${requests}`, `${samples}`];
@@ -38,6 +40,30 @@ export async function measureSubject(
     return sampleOf(measured.nanoseconds, measured.peerNanoseconds, measured.bytesPerRequest);
   const { percentiles, ...pauses } = measured;
   return { best: percentiles.p50, samples: [], percentiles, bytesPerRequest: null, pauses };
+}
+
+/** A request of a back-end takes as long as a hundred of a ring. */
+const BACK_END_SHARE = 10;
+
+/** A process beside a back-end of its own, which has the next core. */
+async function measureFrontEnd(
+  { disk, depth, program }: BenchSubject & { kind: 'front-end' },
+  settings: BenchSettings,
+  reference: CReference | undefined,
+  place: ProcessPlace,
+): Promise<SubjectSample | undefined> {
+  if (program !== undefined && reference === undefined) return undefined;
+  const daemon = await StorageDaemon.start(disk, place.otherCore);
+  try {
+    const { socket } = daemon;
+    const requests = Math.ceil(settings.requests / BACK_END_SHARE);
+    const ours: BenchSubject = { name: OURS, kind: 'task', task: { kind: 'front-end', socket, depth } };
+    const words = { parameters: [socket, `${depth}`] } as const;
+    const subject = program === undefined ? ours : ({ name: C_CHECKED, kind: 'reference', program, ...words } as const);
+    return await measureSubject(subject, { ...settings, requests }, reference, place);
+  } finally {
+    await daemon.end();
+  }
 }
 
 function sampleOf(whole: readonly number[], peer: readonly number[], bytesPerRequest: number | null): SubjectSample {

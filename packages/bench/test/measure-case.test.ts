@@ -1,4 +1,12 @@
-import { benchParts, measureCase, OURS, spreadOf, type BenchCase, type BenchSettings } from '@virtio-platform/bench';
+import {
+  benchParts,
+  measureCase,
+  OURS,
+  spreadOf,
+  StorageDaemon,
+  type BenchCase,
+  type BenchSettings,
+} from '@virtio-platform/bench';
 import { describe, expect, it } from 'vitest';
 import { coresOf } from '../src/processes/pinned-core.ts';
 import { percentilesOf } from '../src/measured/samples.ts';
@@ -31,6 +39,17 @@ describe('benchParts', () => {
 });
 
 describe('measureCase', () => {
+  it.skipIf(StorageDaemon.missing !== undefined && process.env['CI'] === undefined)(
+    'starts a back-end for each process (needs qemu-storage-daemon: apt-get install qemu-system-common)',
+    async () => {
+      const result = await measureCase({ unit: 'ns/request' }, caseOf('back-end/null/depth-8'), PLACES);
+      expect(result.figures).toHaveLength(1);
+      expect(result.figures[0]!.processes).toHaveLength(2);
+      expect(result.figures[0]!.best).toBeGreaterThan(0);
+    },
+    TIMEOUT_MS,
+  );
+
   it(
     'measures a process in each turn, and leaves C out where there is no compiler',
     async () => {

@@ -1,8 +1,9 @@
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFileSync, spawnSync, type SpawnSyncReturns } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { StorageDaemon } from '@virtio-platform/bench';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 const CC = process.env['CC'] ?? 'cc';
@@ -95,4 +96,19 @@ describe.skipIf(!hasCompiler)('the references in C (need a C compiler: apt-get i
       expect(spawnSync(program, ['driver', '16', '8', '3', '0', '1', '1']).status).toBe(1);
     },
   );
+
+  it('drive a disk of a back-end, and refuse where there is none', async () => {
+    const program = compiled('../reference/front-end.c', 'front-end');
+    const daemon = await StorageDaemon.start('null', undefined);
+    const run = (socket: string, depth: number): SpawnSyncReturns<string> =>
+      spawnSync(program, [socket, `${depth}`, '50', '2'], { encoding: 'utf8' });
+    try {
+      // The daemon serves one front-end after the other.
+      for (const depth of [1, 32]) expect(run(daemon.socket, depth).stdout).toMatch(/^(?:\d+\.\d{3} 0\n){2}$/);
+      expect(run(daemon.socket, 0)).toMatchObject({ status: 1, stderr: 'reference: a depth that is impossible\n' });
+    } finally {
+      await daemon.end();
+    }
+    expect(run(daemon.socket, 1)).toMatchObject({ status: 1, stderr: 'reference: no back-end\n' });
+  });
 });

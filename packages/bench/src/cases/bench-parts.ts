@@ -1,4 +1,5 @@
 import type { BenchPart } from '../bench-case.ts';
+import { BACK_END_PART } from './back-end-cases.ts';
 import { LATENCY_PART } from './latency-cases.ts';
 import { COPIES_PART, MAPPINGS_PART } from './mapping-cases.ts';
 import { ENDS_PART, RECORDER_PART, THREADS_PART } from './ring-cases.ts';
@@ -21,6 +22,7 @@ export function benchParts(program?: string): readonly BenchPart[] {
     MEMORY_PART,
     QUEUES_PART,
     RECORDER_PART,
+    BACK_END_PART,
     ...(program === undefined ? [] : [startPart(program)]),
   ];
 }

@@ -71,5 +71,14 @@ export interface TwoThreadsTask {
   readonly descriptors: DescriptorCount;
 }
 
+/** The driver of a disk that a back-end serves. */
+export interface FrontEndTask {
+  readonly kind: 'front-end';
+  /** The path at which the back-end listens. */
+  readonly socket: string;
+  /** Requests in flight. */
+  readonly depth: number;
+}
+
 /** Everything that a process of ours measures. */
-export type MeasureTask = RoundsTask | LatencyTask | TwoThreadsTask;
+export type MeasureTask = RoundsTask | LatencyTask | TwoThreadsTask | FrontEndTask;

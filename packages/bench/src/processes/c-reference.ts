@@ -10,7 +10,7 @@ const FOLDER = new URL('../../reference/', import.meta.url);
 
 /** A program of `reference/`, and whether it checks what the ring checks, or nothing. */
 export interface ReferenceProgram {
-  readonly name: 'split' | 'packed' | 'copy';
+  readonly name: 'split' | 'packed' | 'copy' | 'front-end';
   readonly isChecked: boolean;
 }
 

@@ -32,6 +32,8 @@ export interface WorkerOrder extends MeasuringAmount {
 export interface ProcessPlace {
   /** The only core it may run on. */
   readonly core?: number | undefined;
+  /** The only core that what serves the process may run on. */
+  readonly otherCore?: number | undefined;
   readonly signal?: AbortSignal | undefined;
   /** The program of another build that measures; that of this one unless given. */
   readonly worker?: string | undefined;

@@ -13,6 +13,7 @@ export const BENCH_PARTS = [
   'memory',
   'queues',
   'recorder',
+  'back-end',
   'start',
 ] as const;
 

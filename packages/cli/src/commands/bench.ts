@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { benchParts, measureParts, QUICK_SETTINGS, USUAL_SETTINGS } from '@virtio-platform/bench';
+import { benchParts, measureParts, QUICK_SETTINGS, StorageDaemon, USUAL_SETTINGS } from '@virtio-platform/bench';
 import type { BenchPart, BenchReport, BenchSettings } from '@virtio-platform/bench';
 import { CodedError } from '@virtio-platform/core';
 import { checkPeers, withPeers } from '../bench/add-peers.ts';
@@ -37,8 +37,9 @@ export async function benchCommand(
 ): Promise<ExitStatus> {
   const { json = false, compare, exitCode = false, html } = words;
   const all = benchParts(fileURLToPath(new URL('../../dist/main.js', import.meta.url)));
-  const parts = chosenParts(all, names, words);
-  if (words.list === true) return listCases(terminal, parts, json);
+  const chosen = chosenParts(all, names, words);
+  if (words.list === true) return listCases(terminal, chosen, json);
+  const parts = names.length > 0 ? chosen : measurableParts(terminal, chosen);
   const before = compare === undefined ? undefined : readBenchReport(terminal.cwd, compare);
   const peers = words.peers === undefined ? [] : readPeers(terminal.cwd, words.peers);
   checkPeers(peers, all);
@@ -111,6 +112,14 @@ function chosenParts(all: readonly BenchPart[], names: readonly string[], words:
   const filter = words.filter?.join(', ') ?? '';
   const hint = 'virtio-platform bench --list prints the ids of all cases';
   throw new CodedError('ERR_BENCH_CASE', `no case has ${filter} in its id`, { hint });
+}
+
+/** The parts without the one whose back-end is not installed: only where it is asked for by name that is an error. */
+function measurableParts(terminal: Terminal, parts: readonly BenchPart[]): readonly BenchPart[] {
+  const fix = StorageDaemon.missing;
+  const rest = parts.filter(({ name }) => fix === undefined || name !== 'back-end');
+  if (rest.length < parts.length) terminal.printError(`back-end is left out: ${fix}`);
+  return rest;
 }
 
 function listCases(terminal: Terminal, parts: readonly BenchPart[], json: boolean): ExitStatus {
