@@ -1,5 +1,6 @@
 import { ContractError } from '../../src/errors/coded-error.ts';
 import {
+  copyBytes,
   FaultLog,
   PHYSICAL_ADDRESS_SPACE,
   TranslatedAddressSpace,
@@ -239,5 +240,19 @@ describe('TranslatedAddressSpace over a translation with a bug', () => {
     const space = new TranslatedAddressSpace(memory, new FaultLog(), stuck);
     expect(() => space.read(0, 0, new Uint8Array(8), 0, 8)).toThrow(ContractError);
     expect(() => space.borrow(0, 0, 8, 'read')).toThrow(ContractError);
+  });
+});
+
+describe('copyBytes', () => {
+  it('copies the bytes that are asked for, of any number, from and to any place', () => {
+    const source = Uint8Array.from({ length: 400 }, (_, i) => (i * 7 + 1) & 0xff);
+    for (let length = 0; length <= 200; length++) {
+      const [at, from] = [length % 5, length % 7];
+      const target = new Uint8Array(400).fill(0xee);
+      copyBytes(target, at, source, from, length);
+      const expected = new Uint8Array(400).fill(0xee);
+      expected.set(source.subarray(from, from + length), at);
+      expect(target).toEqual(expected);
+    }
   });
 });
