@@ -122,6 +122,9 @@ describe('step', () => {
     const { steps } = await stepped(profile, '--requests', '1', '--at', '5', '--run', '2');
     expect(steps[0]!.step).toBe(5);
     expect(steps.some(({ says }) => says.includes('RING_PACKED'))).toBe(true);
+    const last = await commandHere(['step', profile, '--requests', '1', '--at', '100000', '--json']);
+    expect(last.stderr).toMatch(/^--at 100000: step \d+ is the last one, and is shown\n$/);
+    expect((JSON.parse(last.stdout) as JsonRun).steps).toHaveLength(1);
     const none = await commandHere(['step', profile, '--run', '9']);
     expect(none).toMatchObject({
       status: 2,

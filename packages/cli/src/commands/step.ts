@@ -41,6 +41,7 @@ export async function stepCommand(terminal: Terminal, file: string, options: Ste
     terminal.printError(`nothing was recorded: ${recorded.outcome ?? 'the file has no events'}`);
     return ExitStatus.Differed;
   }
+  if (at > walk.length) terminal.printError(`--at ${at}: step ${walk.length} is the last one, and is shown`);
   const screen = json ? undefined : terminal.openScreen();
   if (screen !== undefined) {
     await showOnTerminal(new Stepper(walk, at - 1), screen.input, screen.output, terminal.colors);
