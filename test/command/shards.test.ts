@@ -1,5 +1,5 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import type { RunReport } from '@virtio-platform/runner';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { commandHere, ROOT, withoutProgress, type CommandResult } from './command.ts';
@@ -154,6 +154,60 @@ describe('run --merge', () => {
     const { status, stdout } = await merge([1, 2, 3, 4].map((number) => `bail/${number}.blob`));
     expect(status).toBe(1);
     expect(stdout).toContain('stopped after the first run that is not as expected (--bail): 4 runs were not made');
+  });
+});
+
+describe('run --jobs', () => {
+  it('prints by each reporter what one process prints, in the same order', async () => {
+    const shared = await commandHere(['run', ...FILES, '--jobs', '3', ...outputs('jobs')], folder);
+    // What a process of its own writes of a path is seen from its folder, which is not that of this test.
+    const plain = (text: string): string => withoutTimes(text).replaceAll(`${relative(ROOT, folder)}/`, '');
+    expect([shared.status, plain(shared.stderr)]).toEqual([whole.status, plain(whole.stderr)]);
+    expect(plain(shared.stdout)).toBe(plain(whole.stdout));
+    for (const name of REPORTERS) expect(plain(fileOf('jobs', name))).toBe(plain(fileOf('whole', name)));
+  });
+
+  it('shares the runs of a shard, and gives the processes the options that choose runs', async () => {
+    const words = ['differs.yaml', 'sizes.yaml', '--seed', '9', '--set', 'queue.size=32', '--repeat', '2'];
+    const chosen = [...words, '--filter', 'differs', '--filter', 'packed', '--sanitize', '--shard', '2/2'];
+    const [one, shared] = await Promise.all(
+      [[], ['-j', '2']].map((jobs) => commandHere(['run', ...chosen, ...jobs], folder)),
+    );
+    expect([shared!.status, shared!.stderr]).toEqual([one!.status, one!.stderr]);
+    expect(withoutTimes(shared!.stdout)).toBe(withoutTimes(one!.stdout));
+    expect(one!.stdout).toContain('#2');
+  });
+
+  it('makes no more runs after those that --bail waits for', async () => {
+    const words = ['differs.yaml', '--repeat', '6', '--bail', '2'];
+    const [one, shared] = await Promise.all(
+      [[], ['-j', '2']].map((jobs) => commandHere(['run', ...words, ...jobs], folder)),
+    );
+    expect(withoutTimes(shared!.stdout)).toBe(withoutTimes(one!.stdout));
+    expect(shared!.status).toBe(1);
+  });
+
+  it('says that a process was lost, tells of the runs of the others, and is not as expected', async () => {
+    writeFileSync(
+      join(folder, 'kills.mjs'),
+      MODULES['throws.mjs']!.replace(/throw [^;]*;/, "process.kill(process.pid, 'SIGKILL');"),
+    );
+    writeFileSync(join(folder, 'kills.yaml'), PROFILES['throws.yaml']!.replaceAll('throws', 'kills'));
+    const { status, stdout, stderr } = await commandHere(['run', 'kills.yaml', 'z-good.yaml', '-j', '2'], folder);
+    expect(status).toBe(1);
+    expect(stderr).toContain('a process of --jobs was lost: it ended with SIGKILL');
+    expect(stderr).toContain('[ERR_RUN_PROCESS]');
+    expect(stdout).toMatch(/^ok .* good /m);
+    expect(stdout).toContain('a process of --jobs was lost: one run was not made');
+  });
+
+  it.each([
+    [['-j', '2', '--trace', 'x'], "cannot be used with option '--trace <file>'"],
+    [['-j', '2', '-'], '--jobs has no standard input'],
+    [['-j', '0'], 'A whole number from 1 to 64'],
+  ])('refuses %j', async (words, message) => {
+    const { status, stderr } = await commandHere(['run', 'z-good.yaml', ...words], folder);
+    expect([status, stderr]).toEqual([2, expect.stringContaining(message)]);
   });
 });
 

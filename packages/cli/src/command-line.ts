@@ -26,6 +26,7 @@ import {
   runOptions,
   setOption,
   shardOption,
+  sharedWords,
   withBailCount,
   type RunArguments,
 } from './run/run-arguments.ts';
@@ -149,6 +150,25 @@ function wholeNumber(least: number, most: number = Number.MAX_SAFE_INTEGER): (te
   };
 }
 
+/** The processes of `run --jobs`: what each is given of the command line. */
+function jobsOf(
+  count: number,
+  profiles: readonly string[],
+  options: RunOptions,
+): { readonly count: number; readonly words: readonly string[] } {
+  const { sanitize = false, pluginsOutside, programs, pluginTimeout: timeout } = options;
+  const words = [
+    'run',
+    ...profiles,
+    ...sharedWords(options),
+    ...(sanitize ? ['--sanitize'] : []),
+    ...(programs === false ? ['--no-programs'] : []),
+    ...(pluginsOutside === false ? ['--no-plugins-outside'] : []),
+    ...(timeout === undefined ? [] : ['--plugin-timeout', `${timeout / 1000}`]),
+  ];
+  return { count, words };
+}
+
 function allowedPlugins({
   pluginsOutside,
   programs,
@@ -227,7 +247,9 @@ export async function runCommandLine(
           return await mergeCommand(terminal, merge, told);
         });
       }
-      const chosen = { ...told, filter, shard, bail, seed, repeat, set, sanitize, trace, report };
+      if (options.jobs !== undefined && profiles.includes('-')) command.error('error: --jobs has no standard input');
+      const jobs = options.jobs !== undefined && options.jobs > 1 ? jobsOf(options.jobs, profiles, options) : undefined;
+      const chosen = { ...told, filter, shard, jobs, bail, seed, repeat, set, sanitize, trace, report };
       return run(json, async () => {
         const { runCommand } = await import('./commands/run.ts');
         const given = { command: words, version: TOOL_VERSION, plugins, input, interruption, beforeLongRuns };

@@ -32,7 +32,7 @@ export function mergeBlobs(given: readonly Blob[], folders: BlobFolders): Merged
     const places = placesInPlan(first!, blob);
     for (const [at, { report, error, isMade }] of blob.entries) {
       const place = places[at]!;
-      const coded = error === null ? undefined : codedError(error);
+      const coded = error === null ? undefined : toldError(error);
       if (!isMade && coded !== undefined) plan[place]!.error = coded;
       const moved = withLocalPaths(report, blob.head.folders, folders);
       ended[place] = { planned: plan[place]!, report: moved, error: isMade ? coded : undefined };
@@ -102,8 +102,8 @@ function summaryOf(blobs: readonly Blob[]): Pick<RunSummary, 'earlyEnd' | 'start
   };
 }
 
-/** The error that a shard told of. */
-function codedError({ code, message, hint, issues }: BlobError): CodedError {
+/** The error that a process told of. */
+export function toldError({ code, message, hint, issues }: BlobError): CodedError {
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- this version of the command wrote it
   const error = new CodedError(code as ErrorCode, message, { hint: hint ?? undefined });
   return issues.length === 0 ? error : Object.assign(error, { issues });

@@ -36,18 +36,27 @@ export async function readBlob(path: string, file: string): Promise<Blob> {
 }
 
 /** Takes the lines of one blob. */
-class BlobReader {
+export class BlobReader {
   readonly #file: string;
+  readonly #onEntry: ((entry: BlobEntry) => void) | undefined;
   readonly #entries = new Map<number, BlobEntry>();
   #line = 0;
   #head: BlobHead | undefined;
   #own: ReadonlySet<number> = new Set();
   #end: BlobEnd['end'] | undefined;
 
-  constructor(file: string) {
+  /** `file` is what messages call the blob; `onEntry` is told of each line of a run. */
+  constructor(file: string, onEntry?: (entry: BlobEntry) => void) {
     this.#file = file;
+    this.#onEntry = onEntry;
   }
 
+  /** The first line, once it was read. */
+  get head(): BlobHead | undefined {
+    return this.#head;
+  }
+
+  /** Takes one line. Throws {@link CodedError} `ERR_RUN_BLOB` for one that is wrong. */
   read({ text, isWhole }: TextLine): void {
     this.#line++;
     if (!isWhole) throw this.#endsEarly(`line ${this.#line} is cut off`);
@@ -95,6 +104,7 @@ class BlobReader {
     const { profile, seed } = entry.report;
     if (profile !== planned.name || seed !== planned.seed) throw this.#wrong('has the report of another run');
     this.#entries.set(entry.run, entry);
+    this.#onEntry?.(entry);
   }
 
   #parse(text: string): object {

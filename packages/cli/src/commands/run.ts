@@ -4,6 +4,7 @@ import { displayPath, type ResolutionOptions } from '@virtio-platform/profile';
 import { blobSource } from '../blob/blob-source.ts';
 import { portablePath } from '../blob/portable-path.ts';
 import type { CheckedRun } from '../checked-runs.ts';
+import { endWithParent } from '../child-command.ts';
 import { ExitStatus, worstStatus } from '../exit-status.ts';
 import type { Interruption } from '../interruption.ts';
 import { printError } from '../print-error.ts';
@@ -19,6 +20,7 @@ import { errorsOfPlan, planRuns, type PlannedRun } from '../run/run-plan.ts';
 import type { RunPage } from '../run/run-page.ts';
 import { RunRecording } from '../run/run-recording.ts';
 import { RunSequence } from '../run/run-sequence.ts';
+import { SharedSequence } from '../run/shared-sequence.ts';
 import { RunTrace } from '../run/run-trace.ts';
 import { WHOLE, type Shard } from '../shard.ts';
 import { embeddedProfiles, shippedFolder } from '../shipped-profiles.ts';
@@ -32,6 +34,8 @@ export interface RunCommandOptions {
   readonly filter: (name: string) => boolean;
   /** The part of the runs that is made. */
   readonly shard?: Shard | undefined;
+  /** The processes that share the runs, and the command line of each; `undefined` for this process alone. */
+  readonly jobs?: { readonly count: number; readonly words: readonly string[] } | undefined;
   readonly bail: number | undefined;
   readonly seed: number | undefined;
   readonly repeat: number | undefined;
@@ -77,7 +81,7 @@ export async function runCommand(
   options: RunCommandOptions,
 ): Promise<ExitStatus> {
   const [startedAt, start] = [new Date(), performance.now()];
-  const { reporters, interruption, plugins, sanitize, bail, shard = WHOLE } = options;
+  const { reporters, interruption, plugins, sanitize, bail, jobs, shard = WHOLE } = options;
   const { cwd } = terminal;
   const { asJson, progress: place } = audienceOf(reporters);
   const tell = (error: CodedError): ExitStatus => printError(terminal, error, asJson);
@@ -86,6 +90,7 @@ export async function runCommand(
   const progress = new Progress(terminal, place);
   try {
     interruption.await();
+    if (options.shard !== undefined) endWithParent();
     sweepTemporaryFolders();
     const given = await profileSources(words, cwd, options.input);
     const sources = given.length > 0 ? given : embeddedProfiles();
@@ -103,7 +108,10 @@ export async function runCommand(
     const recording = new RunRecording(trace, page, tell);
     const opened = openReporters(terminal, reporters, shownAs);
     const ways = { plugins, sanitize, bail, interruption, progress, recording, printError: tell };
-    const sequence = new RunSequence(opened, ways);
+    const sequence =
+      jobs === undefined || plan.length < 2
+        ? new RunSequence(opened, ways)
+        : new SharedSequence(opened, { ...ways, jobs, cwd, shard, whole, head: shownAs.blob.head() });
     const made = await sequence.make(plan);
     progress.end();
     recording.end(made);

@@ -1,7 +1,7 @@
-import { fork, type ChildProcess, type Serializable } from 'node:child_process';
+import type { ChildProcess, Serializable } from 'node:child_process';
 import { once } from 'node:events';
 import { CodedError, type ErrorCode } from '@virtio-platform/core';
-import { fileURLToPath } from 'node:url';
+import { endWithParent, startCommand } from '../child-command.ts';
 import { ExitStatus } from '../exit-status.ts';
 import type { CaseReport, CaseResult, ConformReport } from '@virtio-platform/conform';
 import type { Shard } from '../shard.ts';
@@ -63,8 +63,7 @@ export function mergedCases(reports: readonly ConformReport[], ids: readonly str
 /** In a process of {@link runShards}: tells the parent of a case, and ends with the parent. */
 export function tellParent(): ((result: CaseResult) => void) | undefined {
   const send = process.send?.bind(process);
-  if (send === undefined) return undefined;
-  process.once('disconnect', () => process.exit(1));
+  if (send === undefined || !endWithParent()) return undefined;
   return (result) => void send(plainResult(result));
 }
 
@@ -87,14 +86,7 @@ interface StartedShard {
 }
 
 function startShard(words: readonly string[], { number, count }: Shard, cwd: string): StartedShard {
-  const isSource = import.meta.url.endsWith('.ts');
-  const main = fileURLToPath(new URL(isSource ? '../main.ts' : '../main.js', import.meta.url));
-  const loader = isSource ? ['--import', import.meta.resolve('tsx'), '--conditions=@virtio-platform/source'] : [];
-  const child = fork(main, ['conform', '--json', '--shard', `${number}/${count}`, ...words], {
-    cwd,
-    execArgv: loader,
-    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
-  });
+  const child = startCommand(['conform', '--json', '--shard', `${number}/${count}`, ...words], cwd);
   const output = { text: '' };
   const errors = { text: '' };
   child.stdout!.setEncoding('utf8').on('data', (text: string) => (output.text += text));

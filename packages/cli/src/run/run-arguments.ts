@@ -6,12 +6,16 @@ import { readShard, type Shard } from '../shard.ts';
 /** The most repetitions of a run. */
 const MOST_REPETITIONS = 10_000;
 const MOST_SEED = 2 ** 32 - 1;
+/** The most processes of one command. */
+const MOST_JOBS = 64;
 
 /** What the options of `run` that this file reads come to. */
 export interface RunArguments {
   readonly reporter?: readonly ReporterChoice[];
   readonly filter?: readonly string[];
   readonly shard?: Shard;
+  /** Processes that share the runs. */
+  readonly jobs?: number;
   /** Files of `--reporter blob`. */
   readonly merge?: readonly string[];
   readonly bail?: number;
@@ -44,6 +48,9 @@ export function runOptions(): readonly Option[] {
       .preset('1')
       .argParser((text) => wholeNumber(text, 1, Number.MAX_SAFE_INTEGER)),
     shardOption('every nth run only: 1/3, 2/3, 3/3; for several machines'),
+    new Option('-j, --jobs <count>', 'processes that share the runs; the output is that of one')
+      .argParser((text) => wholeNumber(text, 1, MOST_JOBS))
+      .conflicts(['trace', 'report']),
     new Option(
       '--merge <file...>',
       'makes no runs: tells of those of all shards, whose --reporter blob=FILE wrote these files',
@@ -54,7 +61,17 @@ export function runOptions(): readonly Option[] {
 }
 
 /** Options that only runs which are made can have. */
-const OF_MADE_RUNS = ['filter', 'set', 'seed', 'repeat', 'bail', 'shard', 'sanitize', 'report', 'trace'];
+const OF_MADE_RUNS = ['filter', 'set', 'seed', 'repeat', 'bail', 'shard', 'jobs', 'sanitize', 'report', 'trace'];
+
+/** What the processes of `--jobs` have in common of the options of {@link runOptions}, as words. */
+export function sharedWords({ filter = [], set = [], seed, repeat }: RunArguments): readonly string[] {
+  return [
+    ...filter.map((text) => `--filter=${text}`),
+    ...set.map((text) => `--set=${text}`),
+    ...(seed === undefined ? [] : ['--seed', `${seed}`]),
+    ...(repeat === undefined ? [] : ['--repeat', `${repeat}`]),
+  ];
+}
 
 /** `--filter`, once for each pattern. */
 export function filterOption(description: string): Option {

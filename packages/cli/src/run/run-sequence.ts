@@ -66,12 +66,7 @@ export class RunSequence {
   }
 
   #earlyEnd(): EarlyEnd | undefined {
-    const { interruption, bail } = this.#options;
-    if (interruption.name !== undefined) return { reason: `interrupted by ${interruption.name}`, isInterrupted: true };
-    const failed = this.#ended.filter(({ report }) => !isAsExpected(report)).length;
-    if (bail === undefined || failed < bail) return undefined;
-    const runs = failed === 1 ? 'the first run that is not as expected' : `${failed} runs that are not as expected`;
-    return { reason: `stopped after ${runs} (--bail)`, isInterrupted: false };
+    return earlyEndOf(this.#ended, this.#options);
   }
 
   /** Returns `undefined` for a run that was interrupted. */
@@ -95,9 +90,7 @@ export class RunSequence {
     );
     if (value === undefined && interruption.name !== undefined) return undefined;
     const report = value !== undefined && error === undefined ? value : failedReport(profile, error!, value);
-    if (error !== undefined) this.#note(printError(error));
-    else if (isOfPlugin(report)) this.#note(ExitStatus.Usage);
-    else if (!isAsExpected(report)) this.#note(ExitStatus.Differed);
+    this.#note(error === undefined ? statusOfReport(report) : printError(error));
     return { planned, report, error };
   }
 
@@ -131,7 +124,22 @@ async function givenUp({ signal, giveUpMs }: Interruption): Promise<never> {
   });
 }
 
-/** Whether a plugin did something wrong, which is no result of the run: as one that cannot be loaded. */
-function isOfPlugin({ failure }: RunReport): boolean {
-  return failure !== null && exitStatusOf(failure) === ExitStatus.Usage;
+/** What a command exits with after one run that nothing else went wrong in. */
+export function statusOfReport(report: RunReport): ExitStatus {
+  const { failure } = report;
+  // A plugin that did something wrong is no result of the run: as one that cannot be loaded.
+  if (failure !== null && exitStatusOf(failure) === ExitStatus.Usage) return ExitStatus.Usage;
+  return isAsExpected(report) ? ExitStatus.AsExpected : ExitStatus.Differed;
+}
+
+/** Why no run is made any more after those that ended; `undefined` where runs go on. */
+export function earlyEndOf(
+  ended: readonly EndedRun[],
+  { interruption, bail }: Pick<SequenceOptions, 'interruption' | 'bail'>,
+): EarlyEnd | undefined {
+  if (interruption.name !== undefined) return { reason: `interrupted by ${interruption.name}`, isInterrupted: true };
+  const failed = ended.filter(({ report }) => !isAsExpected(report)).length;
+  if (bail === undefined || failed < bail) return undefined;
+  const runs = failed === 1 ? 'the first run that is not as expected' : `${failed} runs that are not as expected`;
+  return { reason: `stopped after ${runs} (--bail)`, isInterrupted: false };
 }

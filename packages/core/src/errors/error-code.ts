@@ -81,6 +81,7 @@ export const ERROR_CODES = [
   'ERR_RUN_REPORT',
   'ERR_RUN_BLOB',
   'ERR_RUN_MERGE',
+  'ERR_RUN_PROCESS',
   // New packages
   'ERR_NEW_NAME',
   'ERR_NEW_FOLDER',
