@@ -1,8 +1,8 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import type { RunReport } from '@virtio-platform/runner';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { commandHere, ROOT, withoutProgress, type CommandResult } from './command.ts';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { commandHere, commandProcess, ROOT, withoutProgress, type CommandResult } from './command.ts';
 
 const SMALL = `extends: ${join(ROOT, 'profiles/pseries-linear.yaml')}
 workload: { requests: 10, depth: 4, seed: 3 }
@@ -31,6 +31,9 @@ export default { ...simulated, name: 'throws', register(container) {
 const FILES = Object.keys(PROFILES);
 const REPORTERS = ['list', 'table', 'json', 'ndjson', 'junit', 'tap', 'sarif', 'github'] as const;
 const COUNT = 4;
+
+/** How long processes may take to begin and to end on a slow machine. */
+const WAIT = { timeout: 30_000, interval: 50 };
 
 let folder: string;
 let whole: CommandResult;
@@ -62,6 +65,11 @@ beforeAll(async () => {
   merged = await merge(blobs([3, 1, 4, 2]), ...outputs('merged'));
 });
 afterAll(() => rmSync(folder, { recursive: true }));
+
+/** Processor time of a process in the program itself, in hundredths of a second. */
+function ticksOf(pid: string): number {
+  return Number(readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]!.split(' ')[11]);
+}
 
 /** What differs from run to run: times and the command's own folder of reports. */
 function withoutTimes(text: string): string {
@@ -199,6 +207,26 @@ describe('run --jobs', () => {
     expect(stderr).toContain('[ERR_RUN_PROCESS]');
     expect(stdout).toMatch(/^ok .* good /m);
     expect(stdout).toContain('a process of --jobs was lost: one run was not made');
+  });
+
+  it('ends its processes with itself, also where it is killed', async () => {
+    const long = join(folder, 'long.yaml');
+    writeFileSync(
+      long,
+      `${SMALL.replace('requests: 10', 'requests: 400000000')}profile: long\nmatrix: { queue.size: [16, 64] }\n`,
+    );
+    const { process: parent, finished } = commandProcess(['run', long, '-j', '2']);
+    const childrenOf = `/proc/${parent.pid}/task/${parent.pid}/children`;
+    let children: readonly string[] = [];
+    await vi.waitFor(() => {
+      children = readFileSync(childrenOf, 'utf8').trim().split(' ');
+      expect(children).toHaveLength(2);
+    }, WAIT);
+    // The start of the command takes a third of this.
+    await vi.waitFor(() => expect(children.filter((pid) => ticksOf(pid) < 80)).toEqual([]), WAIT);
+    parent.kill('SIGKILL');
+    await finished;
+    await vi.waitFor(() => expect(children.filter((pid) => existsSync(`/proc/${pid}`))).toEqual([]), WAIT);
   });
 
   it.each([

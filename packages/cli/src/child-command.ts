@@ -15,6 +15,7 @@ export function startCommand(words: readonly string[], cwd: string): ChildProces
 /** In a process of {@link startCommand}: ends it with the one that started it. Returns whether it is one. */
 export function endWithParent(): boolean {
   if (process.send === undefined) return false;
-  process.once('disconnect', () => process.exit(1));
+  // A signal, which runs are interrupted by: while one is made, nothing may exit.
+  process.once('disconnect', () => process.kill(process.pid, 'SIGTERM'));
   return true;
 }
