@@ -24,13 +24,14 @@ export function openBufferArea(
 ): BufferArea {
   if (bytes === 0) return { address: 0, region: undefined, release: () => {} };
   // Whole pages, so that no other data shares a page that is mapped for the device.
-  const length = Math.ceil(bytes / PAGE_SIZE) * PAGE_SIZE;
+  const unit = Math.max(PAGE_SIZE, mapping.limits.granule ?? 0);
+  const length = Math.ceil(bytes / unit) * unit;
   if (buffers === 'coherent') {
     const given = mapping.allocateCoherent(length, PAGE_SIZE);
     const region = checkRegion('allocateCoherent', given, length, PAGE_SIZE, memory);
     return { address: region.address, region, release: () => region.release() };
   }
-  const address = memory.allocate(length, PAGE_SIZE, mapping.limits.reach);
+  const address = memory.allocate(length, unit, mapping.limits.reach);
   if (buffers === 'streaming') return { address, region: undefined, release: () => memory.free(address) };
   try {
     const region = checkRegion('premap', mapping.premap(address, length, direction), length, 1, memory);

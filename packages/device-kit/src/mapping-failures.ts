@@ -1,4 +1,4 @@
-import { DmaError } from '@virtio-platform/core';
+import { mappingRefusal } from '@virtio-platform/core/dma';
 
 /** A failure counts as lasting after so many attempts in a row, over so many milliseconds. */
 const MOST_ATTEMPTS = 32;
@@ -23,9 +23,7 @@ export class MappingFailures {
     const now = performance.now();
     if (this.#inRow++ === 0) this.#since = now;
     if (this.#inRow < MOST_ATTEMPTS || now - this.#since < LEAST_MS) return;
-    throw new DmaError('ERR_DMA_EXHAUSTED', `${this.#what} cannot be mapped (reason ${reason})`, {
-      hint: 'give the platform a larger window or pool, or ask for smaller blocks or fewer queues',
-    });
+    throw mappingRefusal(`${this.#what} cannot be mapped`, reason);
   }
 
   /** An attempt succeeded, or something else is in flight. */

@@ -1,4 +1,4 @@
-import { DeviceError } from '@virtio-platform/core';
+import { DeviceError, type Platform } from '@virtio-platform/core';
 import { resetQueue, resumeDevice, suspendDevice, type Transport } from '@virtio-platform/core/device';
 import { featureName, VIRTIO_F_RING_RESET, VIRTIO_F_SUSPEND, type FeatureSet } from '@virtio-platform/core/features';
 import type { Virtqueue } from '@virtio-platform/core/queue';
@@ -10,6 +10,8 @@ import type { Disruption, Profile } from '@virtio-platform/profile';
  */
 export function checkDisruptions({ workload, device }: Profile, accepted: FeatureSet): void {
   for (const { do: what } of workload.disruptions) {
+    // Of the platform, which was asked before the run was composed.
+    if (what === 'exec') continue;
     const feature = what === 'suspend' ? VIRTIO_F_SUSPEND : VIRTIO_F_RING_RESET;
     if (accepted.has(feature)) continue;
     const name = featureName(feature, device.type.features);
@@ -24,15 +26,23 @@ export type Recover = (queue: number, ids: readonly number[]) => void;
 
 /**
  * What the profile has done to the device in the middle of a workload: its queues reset one by one, also to another
- * size, while buffers are in flight; or the device suspended and resumed.
+ * size, while buffers are in flight; the device suspended and resumed; or the process of the driver replaced by another
+ * one, which keeps the device.
  */
 export class Disruptions {
   readonly #transport: Transport;
   readonly #queues: readonly Virtqueue[];
+  readonly #platform: Pick<Platform, 'exec'>;
   readonly #due: readonly Disruption[];
   #done = 0;
 
-  constructor({ workload }: Profile, transport: Transport, queues: readonly Virtqueue[]) {
+  constructor(
+    { workload }: Profile,
+    platform: Pick<Platform, 'exec'>,
+    transport: Transport,
+    queues: readonly Virtqueue[],
+  ) {
+    this.#platform = platform;
     this.#transport = transport;
     this.#queues = queues;
     this.#due = workload.disruptions.toSorted((a, b) => a.after - b.after);
@@ -55,7 +65,8 @@ export class Disruptions {
     if (next.do === 'suspend') {
       suspendDevice(this.#transport);
       resumeDevice(this.#transport);
-    } else this.#resetQueues(next.size, recover);
+    } else if (next.do === 'exec') this.#platform.exec?.();
+    else this.#resetQueues(next.size, recover);
   }
 
   #resetQueues(size: number | undefined, recover: Recover): void {

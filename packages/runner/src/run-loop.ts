@@ -6,10 +6,12 @@ import {
   DeviceError,
   type DriverHalf,
   type Mismatch,
+  type Platform,
   type WorkLoop,
   type Workload,
 } from '@virtio-platform/core';
 import { checkDevice, type Transport } from '@virtio-platform/core/device';
+import { mappingRefusal } from '@virtio-platform/core/dma';
 import type { Virtqueue } from '@virtio-platform/core/queue';
 import type { Profile } from '@virtio-platform/profile';
 import { Disruptions } from './disruptions.ts';
@@ -30,6 +32,7 @@ const MOST_CHANGES = 16;
 /** What a loop drives. */
 export interface RunLoopParts {
   readonly profile: Profile;
+  readonly platform: Pick<Platform, 'exec'>;
   readonly transport: Transport;
   readonly queues: readonly Virtqueue[];
   readonly notifications: UsedNotifications;
@@ -74,7 +77,7 @@ export class RunLoop implements WorkLoop {
       this.#abandon = (): void => reject(new Error('the workload goes on although its loop failed'));
     });
     this.abandoned.catch(() => {});
-    this.#disruptions = new Disruptions(parts.profile, parts.transport, parts.queues);
+    this.#disruptions = new Disruptions(parts.profile, parts.platform, parts.transport, parts.queues);
     this.#sliceEnd = this.#lastProgress = this.#quietSince = this.#completedAt = performance.now();
   }
 
@@ -201,9 +204,7 @@ export class RunLoop implements WorkLoop {
     for (const queue of this.#parts.queues) throwIfBroken(queue);
     this.#isRetrying = true;
     if (++this.#failuresInRow < MAX_FAILURES) return;
-    throw new DeviceError('ERR_DMA_EXHAUSTED', `not even one request can be mapped (reason ${reason})`, {
-      hint: 'give the platform a larger window or pool, or ask for smaller blocks',
-    });
+    throw mappingRefusal('not even one request can be mapped', reason);
   }
 
   /** Tells the driver half of a changed configuration. */

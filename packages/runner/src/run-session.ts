@@ -250,7 +250,16 @@ export class RunSession {
       this.#explain((evidence) => explainMismatch(mismatch, evidence));
       this.#mismatched?.(mismatch);
     };
-    const loop = new RunLoop({ profile, transport, queues, notifications, driver, onProgress, onMismatch });
+    const loop = new RunLoop({
+      profile,
+      platform: this.#run.platform,
+      transport,
+      queues,
+      notifications,
+      driver,
+      onProgress,
+      onMismatch,
+    });
     this.#loop = loop;
     const mostReturned = disruptions.length * depth;
     const own = { settings, options, kind, requests, seed, mostReturned, loop, inspected: machine.memory };

@@ -18,6 +18,7 @@ function contextFor<Options>(driver: DriverHalf, settings: unknown): WorkloadCon
   const parts = { transport: transport as unknown as Transport, queues: [queue as unknown as Virtqueue] };
   const notifications = new UsedNotifications(parts.transport, parts.queues);
   const loop = new RunLoop({
+    platform: {},
     ...parts,
     profile: profile as unknown as Profile,
     notifications,

@@ -1,4 +1,4 @@
-import { DmaError } from '@virtio-platform/core';
+import { mappingRefusal } from '@virtio-platform/core/dma';
 import type { Virtqueue } from '@virtio-platform/core/queue';
 import { ClientError, closedError } from '../client-error.ts';
 import type { ClientRequest } from './client-request.ts';
@@ -145,7 +145,8 @@ export abstract class RequestWork<Request extends ClientRequest> implements Pump
       if (reason < 0) {
         if (request.hasFailed) break;
         if (this.isBusy) return parts;
-        if (++this.#failures >= MAX_FAILURES) request.fail(exhausted(reason));
+        if (++this.#failures >= MAX_FAILURES)
+          request.fail(mappingRefusal('not even one request can be mapped', reason));
         continue;
       }
       this.#failures = 0;
@@ -202,10 +203,4 @@ export abstract class RequestWork<Request extends ClientRequest> implements Pump
     }
     if (this.#onIdle.length > 0 && this.awaited === 0) for (const resolve of this.#onIdle.splice(0)) resolve();
   }
-}
-
-function exhausted(reason: number): DmaError {
-  return new DmaError('ERR_DMA_EXHAUSTED', `not even one request can be mapped (reason ${reason})`, {
-    hint: 'give the platform a larger window or pool, or ask for smaller requests',
-  });
 }

@@ -25,6 +25,11 @@ export interface DmaLimits {
   /** How many mappings can live at once. */
   readonly maxMappings: number;
   /**
+   * Bytes of the pieces in which the device is given memory, where they are larger than a page of 4096 bytes: it also
+   * reaches what shares a piece with a buffer. Pools of buffers fill whole pieces.
+   */
+  readonly granule?: number | undefined;
+  /**
    * First guest-physical address that the device cannot reach; all of memory unless given. Buffers are allocated below
    * it: `GuestMemory.allocate(length, alignment, reach)`.
    */

@@ -11,6 +11,7 @@ export * from './dma-mapping.ts';
 export * from './dma-region.ts';
 export * from './forwarding-dma-mapping.ts';
 export * from './iova-dma-mapping.ts';
+export * from './mapping-refusal.ts';
 export * from './mapping-table.ts';
 export * from './probe-identity.ts';
 export { ZeroCopyDmaMapping, type CoherentMemory, type ZeroCopyDmaMappingOptions } from './zero-copy-dma-mapping.ts';

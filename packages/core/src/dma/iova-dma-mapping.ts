@@ -69,6 +69,7 @@ export abstract class IovaDmaMapping extends ZeroCopyDmaMapping {
       alignment: 1,
       boundary: Infinity,
       maxMappings: capacity,
+      granule,
     };
     const reach = Math.floor(memory.size / granule) * granule;
     super({ path: 'translated', limits, capacity, reach, coherentUnit: granule, coherent: memory, leaks });

@@ -63,6 +63,13 @@ export interface Platform {
    */
   recordedFaults?(): readonly DeviceFault[];
 
+  /**
+   * Has the process of the driver call exec while the device works: another process goes on with the device, and with
+   * all that is mapped for it. Throws a coded error where it cannot; then the device is to be reset. Absent where the
+   * driver is no such process.
+   */
+  exec?(): void;
+
   /** Gives back what the platform holds from the machine. After every mapping was disposed. */
   dispose(): void;
 }

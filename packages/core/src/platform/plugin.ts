@@ -53,6 +53,12 @@ export interface PlatformPlugin<Options = unknown> {
    * that has none, on MMIO or channel I/O. `undefined`, or absent, where it needs none.
    */
   needsRequesterId?(options: Options): string | undefined;
+  /**
+   * Why a process that takes over by exec could not keep the device and its mappings, with these options, as the end of
+   * a sentence that begins with the platform: `has a container that ...`; `undefined` where it can, and then the
+   * platform has {@link Platform.exec}. A plugin without it has no such process.
+   */
+  refusesExec?(options: Options): string | undefined;
   /** Binds {@link PLATFORM}. The container already has GUEST_MEMORY and the facilities. No I/O here. */
   register(container: PluginRegistrar, options: Options): void;
   /** The hardware in software. A plugin without it runs only on real machines. */

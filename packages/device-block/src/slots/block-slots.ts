@@ -1,5 +1,5 @@
-import { DmaError, type BufferMapping } from '@virtio-platform/core';
-import type { DmaMapping } from '@virtio-platform/core/dma';
+import type { BufferMapping } from '@virtio-platform/core';
+import { mappingRefusal, type DmaMapping } from '@virtio-platform/core/dma';
 import type { GuestMemory } from '@virtio-platform/core/memory';
 import { QUEUE_FULL, UsedBatch, type ByteOrder, type Virtqueue } from '@virtio-platform/core/queue';
 import { checkQueueSize } from '@virtio-platform/device-kit';
@@ -327,9 +327,7 @@ export class BlockSlots {
     for (let failures = 1; reason < 0 && this.queue.outstanding === 0; failures++) {
       if (this.queue.broken !== undefined) return;
       if (failures === MAX_FAILURES) {
-        throw new DmaError('ERR_DMA_EXHAUSTED', `a piece of a request cannot be mapped (reason ${reason})`, {
-          hint: 'give the platform a larger window or pool, or ask for smaller blocks',
-        });
+        throw mappingRefusal('a piece of a request cannot be mapped', reason);
       }
       reason = this.#addRest();
     }

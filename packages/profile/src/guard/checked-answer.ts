@@ -73,10 +73,14 @@ export function checkTransportKind(use: PluginUse, answer: unknown): BusKind | u
   throw contractError('machine', use, 'transport', `returned ${describeValue(answer)}, not pci, mmio or channel-io`);
 }
 
-/** Checks what the `needsRequesterId` of a platform answered. */
-export function checkRequesterId(use: PluginUse, answer: unknown): string | undefined {
+/** Checks why a platform cannot do something: what its hook `needsRequesterId` or `refusesExec` answered. */
+export function checkRefusal(
+  use: PluginUse,
+  hook: 'needsRequesterId' | 'refusesExec',
+  answer: unknown,
+): string | undefined {
   if (answer === undefined || (typeof answer === 'string' && answer !== '')) return answer;
-  throw contractError('platform', use, 'needsRequesterId', `returned ${describeValue(answer)}, not a text or nothing`);
+  throw contractError('platform', use, hook, `returned ${describeValue(answer)}, not a text or nothing`);
 }
 
 /** Checks what the `discover` of a machine answered. */

@@ -24,6 +24,7 @@ const MEMBERS: readonly MemberCheck[] = [
   ['guestByteOrder', isOneOf('little', 'big'), 'little or big'],
   ['openMapping', isFunction, 'a function'],
   ['recordedFaults', orAbsent(isFunction), 'a function, or nothing'],
+  ['exec', orAbsent(isFunction), 'a function, or nothing'],
   ['dispose', isFunction, 'a function'],
 ];
 
@@ -112,6 +113,11 @@ export class GuardedPlatform implements Platform {
   /** Checked where the report is made. */
   get statistics(): Platform['statistics'] {
     return this.#run('statistics', () => this.#platform.statistics);
+  }
+
+  exec(): void {
+    if (this.#platform.exec !== undefined) return this.#run('exec', () => this.#platform.exec!());
+    throw contractError('platform', this.#use, 'exec', 'is missing, although its plugin does not refuse exec');
   }
 
   dispose(): void {

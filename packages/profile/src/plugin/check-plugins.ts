@@ -7,13 +7,14 @@ import {
 } from '@virtio-platform/core';
 import { formatByteSize, memorySizeProblem } from '@virtio-platform/core/memory';
 import { checkOptions } from './check-options.ts';
+import { checkExec } from './check-exec.ts';
 import { checkTransport } from './check-transport.ts';
 import { loadPlugin, type PluginsByKind } from './load-plugin.ts';
 import { LocatedPluginError } from './plugin-error.ts';
 import { runHook, runHookSync } from '../guard/run-hook.ts';
 import { checkMemoryProblem, checkPrograms } from '../guard/checked-answer.ts';
 import type { PluginKind } from './plugin-use.ts';
-import type { PluginUse } from '../schema/profile.ts';
+import type { PluginUse, WorkloadSection } from '../schema/profile.ts';
 import { ProfileError, issueAt, type ProfileIssue } from '../source/profile-issue.ts';
 import { resolutionBases, type ResolutionOptions } from './resolve-plugin.ts';
 import { installedPlugins } from './installed-plugins.ts';
@@ -37,11 +38,16 @@ export interface CheckedPlugins {
 export type NamedPlugins = { readonly [Kind in ComposedKind]: PluginUse | undefined };
 
 /**
- * Loads both plugins, checks their options, and that the machine has what the platform needs. Throws
+ * Loads both plugins, checks their options, that the machine has what the platform needs, and that the platform
+ * can do what the workload is disrupted with. Throws
  * {@link LocatedPluginError}, or {@link ProfileError} with the issues of both when both are at fault.
  */
 export async function checkPlugins(
-  uses: { readonly platform: PluginUse; readonly machine: PluginUse },
+  uses: {
+    readonly platform: PluginUse;
+    readonly machine: PluginUse;
+    readonly workload?: Pick<WorkloadSection, 'disruptions'>;
+  },
   options: ResolutionOptions = {},
 ): Promise<CheckedPlugins> {
   const [platform, machine] = await Promise.allSettled([
@@ -58,6 +64,7 @@ export async function checkPlugins(
   if (machine.status === 'rejected') throw machine.reason;
   await checkFacilities(platform.value.plugin, uses.platform, machine.value.plugin, options);
   checkTransport(platform.value, machine.value);
+  checkExec(platform.value, uses.workload?.disruptions ?? []);
   checkMemory(machine.value, platform.value.plugin.needs);
   return { platform: platform.value, machine: machine.value };
 }

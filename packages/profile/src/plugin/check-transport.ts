@@ -1,6 +1,6 @@
 import type { MachinePlugin, PlatformPlugin } from '@virtio-platform/core';
 import { hasRequesterId } from '@virtio-platform/core/features';
-import { checkRequesterId, checkTransportKind } from '../guard/checked-answer.ts';
+import { checkRefusal, checkTransportKind } from '../guard/checked-answer.ts';
 import { runHookSync } from '../guard/run-hook.ts';
 import type { PluginUse } from '../schema/profile.ts';
 import { LocatedPluginError } from './plugin-error.ts';
@@ -23,8 +23,9 @@ export function checkTransport(platform: ChosenPlugin<PlatformPlugin>, machine: 
   );
   if (bus === undefined || hasRequesterId(bus)) return;
   const { use, plugin, options } = platform;
-  const why = checkRequesterId(
+  const why = checkRefusal(
     use,
+    'needsRequesterId',
     runHookSync('platform', use, 'needsRequesterId', () => plugin.needsRequesterId?.(options)),
   );
   if (why === undefined) return;

@@ -106,6 +106,7 @@ const KNOWN_MEMBERS = [
   'memoryProblem',
   'transport',
   'needsRequesterId',
+  'refusesExec',
   'register',
   'id',
   'features',
@@ -271,6 +272,7 @@ const MEMBERS: Readonly<Record<PluginKind, readonly Member[]>> = {
     ['needs', isTokenList, 'a list of facility tokens'],
     ['simulate', (value) => value === undefined || isFunction(value), 'a function, or nothing'],
     ['needsRequesterId', (value) => value === undefined || isFunction(value), 'a function, or nothing'],
+    ['refusesExec', (value) => value === undefined || isFunction(value), 'a function, or nothing'],
   ],
   machine: [
     ...SHARED,

@@ -150,10 +150,12 @@ function findDisruptionProblem(
   layout: 'split' | 'packed' | undefined,
 ): string | undefined {
   const { after, do: what, size } = disruption;
-  const needed = what === 'suspend' ? 'SUSPEND' : 'RING_RESET';
   const where = `${what} after ${after}`;
+  if (what !== 'reset-queues' && size !== undefined) return `${where}: only reset-queues has a size`;
+  if (what === 'exec') return undefined;
+  const needed = what === 'suspend' ? 'SUSPEND' : 'RING_RESET';
   if (offers !== undefined && !offers.includes(needed)) return `${where}: device.offers has no ${needed}`;
-  if (what === 'suspend') return size === undefined ? undefined : `${where}: only reset-queues has a size`;
+  if (what === 'suspend') return undefined;
   if (type !== undefined && workload?.recovers === false)
     return `${where}: the messages of ${aDevice(type.name)} that are in flight would be lost`;
   const isPossible = size === undefined || layout !== 'split' || (size & (size - 1)) === 0;

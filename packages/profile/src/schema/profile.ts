@@ -70,12 +70,15 @@ export interface QueueSection {
   readonly size?: number;
 }
 
-/** A reset of the queues, or a suspend of the device, during a workload. */
+/** A reset of the queues, a suspend of the device, or exec by the driver's process, during a workload. */
 export interface Disruption {
   /** The number of completed requests after which it happens. */
   readonly after: number;
-  /** `reset-queues` needs RING_RESET, and the driver makes the requests in flight again; `suspend` needs SUSPEND. */
-  readonly do: 'reset-queues' | 'suspend';
+  /**
+   * `reset-queues` needs RING_RESET, and the driver makes the requests in flight again; `suspend` needs SUSPEND; `exec`
+   * needs a platform whose mappings outlive a process.
+   */
+  readonly do: 'reset-queues' | 'suspend' | 'exec';
   /** With `reset-queues`: entries of each queue from then on; `undefined` keeps the size. */
   readonly size?: number | undefined;
 }

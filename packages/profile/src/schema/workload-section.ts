@@ -8,9 +8,9 @@ const MAX_QUEUE_SIZE = 32_768;
 const disruption = z.strictObject({
   after: z.int().min(1).max(0x7fff_ffff).describe('The number of completed requests after which it happens.'),
   do: z
-    .enum(['reset-queues', 'suspend'])
+    .enum(['reset-queues', 'suspend', 'exec'])
     .describe(
-      'reset-queues (needs RING_RESET): reset every queue, and make the requests in flight again. suspend (needs SUSPEND): suspend and resume the device.',
+      'reset-queues (needs RING_RESET): reset every queue, and make the requests in flight again. suspend (needs SUSPEND): suspend and resume the device. exec (platform-vfio, type1 and type1v2): another process takes over, with the device and its mappings.',
     ),
   size: z
     .int()
@@ -34,7 +34,7 @@ export function workloadSchema(vocabulary: DeviceVocabulary): z.ZodObject<Record
       .array(disruption)
       .max(1000)
       .default([])
-      .describe('Queue resets and suspends during the workload: [{ after: 500, do: reset-queues, size: 64 }].'),
+      .describe('Queue resets, suspends and exec during the workload: [{ after: 500, do: reset-queues, size: 64 }].'),
   });
 }
 

@@ -1,6 +1,7 @@
 import { setTimeout } from 'node:timers/promises';
 import { DeviceError, type WorkDone, type WorkLoop, type Workload } from '@virtio-platform/core';
 import { checkDevice, resetQueue } from '@virtio-platform/core/device';
+import { mappingRefusal } from '@virtio-platform/core/dma';
 import type { DriverHalf } from '@virtio-platform/core';
 import type { Virtqueue } from '@virtio-platform/core/queue';
 import type { TrialDevice } from './trial-device.ts';
@@ -103,7 +104,7 @@ export class TrialLoop implements WorkLoop {
 
   failedToAdd(reason: number): void {
     if (++this.#failures < MOST_FAILURES) return;
-    throw new DeviceError('ERR_DMA_EXHAUSTED', `not even one request can be mapped (reason ${reason})`);
+    throw mappingRefusal('not even one request can be mapped', reason);
   }
 
   /** Asks the driver half what each buffer that the device has is for. */
