@@ -54,6 +54,7 @@ export interface Libc {
     offset: number,
   ): bigint | null;
   mprotect(address: bigint, length: number, protection: number): number;
+  mremap(address: bigint, size: number, newSize: number, flags: number, newAddress: bigint): bigint | null;
   munmap(address: bigint, length: number): number;
   eventfd(initial: number, flags: number): number;
   read(descriptor: number, target: bigint, length: number): number;
@@ -100,6 +101,7 @@ const PROTOTYPES = [
   'intptr_t pread(int fd, void *target, size_t length, int64_t offset)',
   'void *mmap(void *address, size_t length, int protection, int flags, int fd, int64_t offset)',
   'int mprotect(void *address, size_t length, int protection)',
+  'void *mremap(void *address, size_t size, size_t newSize, int flags, void *newAddress)',
   'int munmap(void *address, size_t length)',
   'int eventfd(unsigned int initial, int flags)',
   'intptr_t read(int fd, void *target, size_t length)',

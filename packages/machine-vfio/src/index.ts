@@ -31,10 +31,13 @@ const plugin: MachinePlugin<VfioMachineOptions> = defineMachinePlugin({
   apiVersion: PLUGIN_API_VERSION,
   options: vfioMachineSchema,
   provides: [VFIO_CONTAINER],
-  async missing({ device, container }) {
+  async missing({ device, container, sharesWith }) {
     const problem = hostProblem();
     if (problem !== undefined) return [{ what: problem.message, fix: problem.hint ?? '' }];
-    return missingForDevice(thisSystem(), device, container);
+    const system = thisSystem();
+    const devices = [...new Set([device, ...sharesWith])];
+    const missing = devices.flatMap((address) => missingForDevice(system, address, container));
+    return [...new Map(missing.map((each) => [each.what, each])).values()];
   },
   programs: () => [],
   async discover() {

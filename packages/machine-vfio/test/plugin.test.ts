@@ -35,7 +35,7 @@ describe('the vfio plugin', () => {
 
 describe('vfioMachineSchema', () => {
   it('accepts a PCI address, and fills in the defaults', () => {
-    expect(OPTIONS).toEqual({ device: '0000:fe:1f.7', container: 'type1v2', interrupts: 'msix' });
+    expect(OPTIONS).toEqual({ device: '0000:fe:1f.7', container: 'type1v2', sharesWith: [], interrupts: 'msix' });
   });
 
   it.each([

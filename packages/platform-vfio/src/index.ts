@@ -19,13 +19,17 @@ import { VfioPlatform } from './vfio-platform.ts';
 
 export * from './container/errno.ts';
 export * from './container/vfio-container.ts';
-export {
-  TYPE1_CONTAINER_CHECKS,
-  type Type1ContainerCheck,
-  type Type1ContainerSubject,
-} from './contract/type1-container-checks.ts';
+export { COMPAT_CONTAINER_CHECKS } from './contract/compat-container-checks.ts';
+export type { Type1ContainerCheck, Type1ContainerSubject } from './contract/container-check.ts';
+export { TYPE1_CONTAINER_CHECKS } from './contract/type1-container-checks.ts';
 export { NoiommuPlatform } from './noiommu-platform.ts';
-export { vfioOptionsSchema, type VfioOptions, type VfioOptionsInput } from './options.ts';
+export {
+  PARTIAL_PAGES,
+  vfioOptionsSchema,
+  type AfterExec,
+  type VfioOptions,
+  type VfioOptionsInput,
+} from './options.ts';
 export {
   IoPageTable,
   IoPageTableTranslation,
@@ -33,11 +37,14 @@ export {
   type IoPageTableState,
 } from './simulated/io-page-table.ts';
 export { SimulatedNoiommuContainer, simulateVfio } from './simulated/simulate-vfio.ts';
+export { SimulatedCompatContainer } from './simulated/simulated-compat-container.ts';
 export { SimulatedIoas } from './simulated/simulated-ioas.ts';
 export { SimulatedSpaprContainer } from './simulated/simulated-spapr-container.ts';
 export { SimulatedType1Container } from './simulated/simulated-type1-container.ts';
 export { TceWindows } from './simulated/tce-windows.ts';
-export { VfioDmaMapping } from './vfio-dma-mapping.ts';
+export type { OtherDevice } from './simulated/other-devices.ts';
+export type { KeptMapping } from './iova/keep-over-exec.ts';
+export { VfioDmaMapping, type VfioDmaMappingOptions } from './vfio-dma-mapping.ts';
 export { VfioPlatform } from './vfio-platform.ts';
 export { VFIO_RULES } from './vfio-rules.ts';
 
@@ -49,6 +56,10 @@ const plugin: PlatformPlugin<VfioOptions> = definePlatformPlugin({
   needs: [VFIO_CONTAINER],
   needsRequesterId: ({ container }) =>
     container === 'noiommu' ? undefined : 'confines a device by an IOMMU, which tells it by the requester id',
+  refusesExec: ({ container }) =>
+    container === 'type1' || container === 'type1v2'
+      ? undefined
+      : `has a container of ${container}, which knows no other addresses for the memory of a mapping (VFIO_UPDATE_VADDR)`,
   register(container, options) {
     container.register<Platform>(PLATFORM, {
       useFactory: (bound) => {

@@ -23,6 +23,8 @@ export const MAPPING_STEPS: Readonly<Record<Exclude<ContainerType, 'noiommu'>, M
   type1v2: container(PINS),
   'spapr-v1': container('in a window that was accounted as locked memory once'),
   'spapr-v2': container(REGISTERED),
+  'iommufd-type1': container(PINS),
+  'iommufd-type1v2': container(PINS),
   iommufd: {
     map:
       'The process asks the kernel to map the whole pages of the buffer, and the kernel chooses the I/O virtual ' +

@@ -1,4 +1,4 @@
-import type { DmaError } from '@virtio-platform/core';
+import { DmaError } from '@virtio-platform/core';
 import {
   deviceAddressOffset,
   DMA_NO_SPACE,
@@ -8,9 +8,11 @@ import {
   type AddressStep,
   type DmaDirection,
 } from '@virtio-platform/core/dma';
-import type { GuestMemory, LeakLog } from '@virtio-platform/core/memory';
+import { formatByteSize, type GuestMemory, type LeakLog } from '@virtio-platform/core/memory';
 import { ENOMEM, ENOSPC } from './container/errno.ts';
 import type { IovaSpace, MappingSlots } from './iova/iova-space.ts';
+import type { KeptMapping } from './iova/keep-over-exec.ts';
+import type { VfioOptions } from './options.ts';
 
 /**
  * Longest buffer that one `map` takes. Each mapping has as much address space of its own, so the size is no larger than
@@ -19,6 +21,14 @@ import type { IovaSpace, MappingSlots } from './iova/iova-space.ts';
 const MAX_MAPPING_SIZE = 2 ** 20;
 
 const WORD = 0x1_0000_0000;
+
+/** What a {@link VfioDmaMapping} may be told. */
+export interface VfioDmaMappingOptions {
+  /** Gets what the kernel does not unmap. */
+  readonly leaks?: LeakLog | undefined;
+  /** What becomes of a buffer that does not fill whole pages; `widen` unless given. */
+  readonly partialPages?: VfioOptions['partialPages'] | undefined;
+}
 
 /**
  * Maps process memory at I/O virtual addresses, through any kind of container. Each `map` is a system call, which is
@@ -29,13 +39,24 @@ export class VfioDmaMapping extends ZeroCopyDmaMapping {
   readonly #iovas: IovaSpace;
   readonly #pageSize: number;
   readonly #slots: MappingSlots;
+  readonly #refusesPartialPages: boolean;
+  /** The regions, by the I/O virtual address of their first page. */
+  readonly #pinned = new Map<number, { readonly address: number; readonly length: number }>();
+  /** Bytes that the device reaches beside its buffers, now and at most. */
+  #beside = 0;
+  #mostBeside = 0;
   #isOpen = true;
 
   /**
-   * Reserves addresses for `capacity` mappings, or for as many as there are addresses for. `leaks` gets what
-   * the kernel does not unmap. Throws {@link DmaError} when there are no addresses.
+   * Reserves addresses for `capacity` mappings, or for as many as there are addresses for. Throws {@link DmaError} when
+   * there are no addresses.
    */
-  constructor(memory: GuestMemory, iovas: IovaSpace, capacity: number, leaks?: LeakLog) {
+  constructor(
+    memory: GuestMemory,
+    iovas: IovaSpace,
+    capacity: number,
+    { leaks, partialPages = 'widen' }: VfioDmaMappingOptions = {},
+  ) {
     const { pageSize } = iovas;
     // One page more, for a buffer that begins in the middle of a page.
     const slots = iovas.openSlots(wholePages(MAX_MAPPING_SIZE, pageSize) + pageSize, capacity);
@@ -45,12 +66,32 @@ export class VfioDmaMapping extends ZeroCopyDmaMapping {
       alignment: 1,
       boundary: Infinity,
       maxMappings: slots.count,
+      granule: pageSize,
     };
-    const reach = memory.size;
+    // The device is given whole pages, and the last bytes of memory may be less.
+    const reach = Math.floor(memory.size / pageSize) * pageSize;
     super({ path: 'translated', limits, capacity, reach, coherentUnit: pageSize, coherent: memory, leaks });
     this.#iovas = iovas;
     this.#pageSize = pageSize;
     this.#slots = slots;
+    this.#refusesPartialPages = partialPages === 'refuse';
+  }
+
+  /** Bytes beside its buffers that the device could reach at once, at most: what shares a page with one of them. */
+  get mostBeside(): number {
+    return this.#mostBeside;
+  }
+
+  /** What is mapped, as the container knows it. */
+  keptMappings(): KeptMapping[] {
+    const { table } = this;
+    const kept: KeptMapping[] = [];
+    for (const id of table.liveIds()) {
+      const slot = table.slotOf(id);
+      kept.push(this.#kept(table.address[slot]!, table.tag[slot]!, table.length[slot]!));
+    }
+    for (const [iova, { address, length }] of this.#pinned) kept.push(this.#kept(address, iova, length));
+    return kept;
   }
 
   /** By the records of this mapping: a container does not tell what is mapped in it. */
@@ -92,15 +133,23 @@ export class VfioDmaMapping extends ZeroCopyDmaMapping {
   /** The place is the I/O virtual address of the buffer's first page: above 2^53 a number holds only pages exactly. */
   protected mapPages(address: number, length: number, direction: DmaDirection): number {
     const inPage = address % this.#pageSize;
-    const iova = this.#slots.map(address - inPage, wholePages(inPage + length, this.#pageSize), direction);
-    if (iova >= 0) return iova;
+    const size = wholePages(inPage + length, this.#pageSize);
+    if (size !== length && this.#refusesPartialPages) return DMA_UNREACHABLE;
+    const iova = this.#slots.map(address - inPage, size, direction);
+    if (iova >= 0) {
+      this.#addBeside(size - length);
+      return iova;
+    }
     return iova === ENOMEM || iova === ENOSPC ? DMA_NO_SPACE : DMA_UNREACHABLE;
   }
 
   protected unmapPages(iova: number, address: number, length: number, free: () => void): boolean {
-    const isUnmapped = this.#slots.unmap(iova, wholePages((address % this.#pageSize) + length, this.#pageSize));
-    if (isUnmapped) free();
-    return isUnmapped;
+    const size = wholePages((address % this.#pageSize) + length, this.#pageSize);
+    const isUnmapped = this.#slots.unmap(iova, size);
+    if (!isUnmapped) return false;
+    this.#beside -= size - length;
+    free();
+    return true;
   }
 
   protected writePlace(iova: number, address: number, words: Uint32Array, at: number): void {
@@ -108,19 +157,28 @@ export class VfioDmaMapping extends ZeroCopyDmaMapping {
   }
 
   /**
-   * Maps whole pages: the device also reaches what else lies in the first and the last one. Throws {@link DmaError}.
+   * Maps whole pages: the device also reaches what else lies in the first and the last one. Throws {@link DmaError},
+   * `ERR_DMA_RANGE` where partial pages are to be refused.
    */
   protected override mapRegion(address: number, length: number, direction: DmaDirection, alignment: number): number {
     const inPage = address % this.#pageSize;
     const size = wholePages(inPage + length, this.#pageSize);
-    return this.#iovas.pin(address - inPage, size, Math.max(alignment, this.#pageSize), direction);
+    if (size !== length && this.#refusesPartialPages) throw partialPageError(address, length, this.#pageSize);
+    const iova = this.#iovas.pin(address - inPage, size, Math.max(alignment, this.#pageSize), direction);
+    this.#pinned.set(iova, { address, length });
+    this.#addBeside(size - length);
+    return iova;
   }
 
   /** Memory that the kernel did not unmap is not freed: a device may still reach it. */
   protected override unmapRegion(iova: number, address: number, length: number, free: () => void): boolean {
-    const isUnmapped = this.#iovas.unpin(iova, wholePages((address % this.#pageSize) + length, this.#pageSize));
-    if (isUnmapped) free();
-    return isUnmapped;
+    const size = wholePages((address % this.#pageSize) + length, this.#pageSize);
+    const isUnmapped = this.#iovas.unpin(iova, size);
+    if (!isUnmapped) return false;
+    this.#pinned.delete(iova);
+    this.#beside -= size - length;
+    free();
+    return true;
   }
 
   protected override keptReason(iova: number): string {
@@ -131,10 +189,28 @@ export class VfioDmaMapping extends ZeroCopyDmaMapping {
     return this.#iovas.coherentBytes(length, alignment);
   }
 
+  #addBeside(bytes: number): void {
+    this.#beside += bytes;
+    if (this.#beside > this.#mostBeside) this.#mostBeside = this.#beside;
+  }
+
+  #kept(address: number, iova: number, length: number): KeptMapping {
+    const inPage = address % this.#pageSize;
+    return { address: address - inPage, iova, size: wholePages(inPage + length, this.#pageSize) };
+  }
+
   /** Never called: `pin` throws the errors of regions itself. */
   protected regionError(reason: number, length: number): DmaError {
     throw new TypeError(`pin returned ${reason} for ${length} bytes`);
   }
+}
+
+function partialPageError(address: number, length: number, pageSize: number): DmaError {
+  const page = formatByteSize(pageSize);
+  const what = `${length} bytes at 0x${address.toString(16)} do not fill whole pages of ${page}`;
+  return new DmaError('ERR_DMA_RANGE', `${what}: the device would also reach what lies beside them`, {
+    hint: `map memory that begins at a multiple of ${page} and ends at one, or platform.partialPages: widen`,
+  });
 }
 
 function wholePages(bytes: number, pageSize: number): number {

@@ -1,10 +1,11 @@
-import { type AddressRange, type MappingRequest, type Platform } from '@virtio-platform/core';
+import type { AddressRange, MappingRequest, Platform, PlatformStatistics } from '@virtio-platform/core';
 import type { DmaMapping, DmaPath } from '@virtio-platform/core/dma';
 import { LeakLog, type GuestMemory } from '@virtio-platform/core/memory';
 import type { NegotiationRule, PlatformTraits } from '@virtio-platform/core/negotiation';
 import type { ByteOrder } from '@virtio-platform/core/queue';
-import { wrongContainer, type VfioContainer } from './container/vfio-container.ts';
+import { wrongContainer, type OtherDeviceState, type VfioContainer } from './container/vfio-container.ts';
 import type { IovaSpace } from './iova/iova-space.ts';
+import { keepOverExec } from './iova/keep-over-exec.ts';
 import { openIovaSpace, type TranslatingContainer } from './iova/open-iova-space.ts';
 import { MAPPING_STEPS } from './mapping-steps.ts';
 import type { VfioOptions } from './options.ts';
@@ -25,7 +26,7 @@ export class VfioPlatform implements Platform {
   readonly #memory: GuestMemory;
   readonly #container: TranslatingContainer;
   readonly #options: VfioOptions;
-  readonly #mappings: DmaMapping[] = [];
+  readonly #mappings: VfioDmaMapping[] = [];
   #iovas: IovaSpace | undefined;
 
   constructor(options: VfioOptions, memory: GuestMemory, container: VfioContainer) {
@@ -60,9 +61,38 @@ export class VfioPlatform implements Platform {
 
   openMapping(_path: DmaPath, request: MappingRequest): DmaMapping {
     this.#iovas ??= this.#openIovaSpace();
-    const mapping = new VfioDmaMapping(this.#memory, this.#iovas, request.capacity, this.leaks);
+    const mapping = new VfioDmaMapping(this.#memory, this.#iovas, request.capacity, {
+      leaks: this.leaks,
+      partialPages: this.#options.partialPages,
+    });
     this.#mappings.push(mapping);
     return mapping;
+  }
+
+  /**
+   * How many bytes beside its buffers the device could reach at once, at most, because it gets whole pages; and what
+   * other devices of the process have mapped, or were refused.
+   */
+  get statistics(): PlatformStatistics | undefined {
+    const beside = this.#mappings.reduce((most, { mostBeside }) => most + mostBeside, 0);
+    const others = ('otherDevices' in this.#container && this.#container.otherDevices) || [];
+    const refused = others.filter(({ errno }) => errno !== 0);
+    return {
+      ...(beside > 0 && { 'bytes beside buffers': { most: beside } }),
+      ...(others.length > 0 && { 'bytes of other devices': numbersOf(others, ({ mappedBytes }) => mappedBytes) }),
+      ...(refused.length > 0 && { 'refused to other devices, errno': numbersOf(refused, ({ errno }) => -errno) }),
+    };
+  }
+
+  /**
+   * Has the process call exec, and keeps what is mapped: devices go on. Throws {@link CodedError}, as {@link
+   * keepOverExec} does.
+   */
+  exec(): void {
+    keepOverExec(
+      this.#container,
+      this.#mappings.flatMap((mapping) => mapping.keptMappings()),
+    );
   }
 
   get addressRanges(): readonly AddressRange[] {
@@ -87,4 +117,11 @@ export class VfioPlatform implements Platform {
     const { iovaStart, window } = this.#options;
     return openIovaSpace(this.#container, { iovaStart, window, memorySize: this.#memory.size });
   }
+}
+
+function numbersOf(
+  devices: readonly OtherDeviceState[],
+  numberOf: (device: OtherDeviceState) => number,
+): Readonly<Record<string, number>> {
+  return Object.fromEntries(devices.map((device) => [device.name, numberOf(device)]));
 }

@@ -12,6 +12,8 @@ describe('vfioOptionsSchema', () => {
       lockedByProcess: 0,
       lockedByUser: 0,
       entryLimit: 65535,
+      pageSize: 4096,
+      partialPages: 'widen',
       addressWidth: 39,
       defaultWindowSize: 2 ** 30,
       backingPageSize: 2 ** 16,
@@ -23,6 +25,8 @@ describe('vfioOptionsSchema', () => {
   it('reads windows and reserved ranges, with sizes as profiles write them', () => {
     const { window } = vfioOptionsSchema.parse({ container: 'spapr-v2', window: { size: '2GiB' } });
     expect(window).toEqual({ pageSize: 65536, size: 2 ** 31 });
+    const { otherDevices } = vfioOptionsSchema.parse({ otherDevices: [{ name: 'net0', maps: '4MiB' }] });
+    expect(otherDevices).toEqual([{ name: 'net0', maps: 2 ** 22, container: 'shared', afterMappings: 0 }]);
     const { reserved } = vfioOptionsSchema.parse({ reserved: [{ start: 0x8000_0000n, size: '16MiB' }] });
     expect(reserved).toEqual([{ start: 0x8000_0000, end: 0x80ff_ffff }]);
   });
@@ -37,7 +41,23 @@ describe('vfioOptionsSchema', () => {
     [{ iovaStart: 2n ** 60n }, 'below 2^48'],
     [{ memoryLockLimit: '8MB' }, 'must be a size'],
     [{ entryLimit: 0 }, '>=1'],
-    [{ entryLimit: 65536 }, '<=65535'],
+    [{ entryLimit: 2 ** 32 }, '<=4294967295'],
+    [{ entryLimit: -1 }, '>=1'],
+    [{ pageSize: '8KiB' }, '4KiB, 16KiB, 64KiB'],
+    [{ hostPageSize: '2MiB' }, '4KiB, 16KiB, 64KiB'],
+    [{ container: 'spapr-v2', pageSize: '64KiB' }, 'spapr-v2 has no pageSize'],
+    [{ partialPages: 'bounce' }, 'widen'],
+    [
+      { container: 'iommufd-type1v2', pageSize: '64KiB', hostPageSize: '4KiB' },
+      "attaches no device behind an IOMMU whose smallest page, 64KiB, is larger than the kernel's 4KiB (EINVAL)",
+    ],
+    [
+      { container: 'iommufd-type1v2', afterExec: {} },
+      'iommufd-type1v2 has no afterExec: leave it out, or use container type1',
+    ],
+    [{ container: 'iommufd-type1v2', entryLimit: 10 }, 'iommufd-type1v2 has no entryLimit'],
+    [{ otherDevices: [{ name: 'net0', maps: 100 }] }, 'multiple of 4KiB'],
+    [{ container: 'spapr-v2', window: { levels: 6 } }, '<=5'],
     [{ addressWidth: 40 }, '39|48'],
     [{ iova: 0 }, 'iova'],
     [{ container: 'type2' }, 'type1v2'],

@@ -22,15 +22,18 @@ const { Bidirectional, FromDevice, ToDevice } = DmaDirection;
 /** What a process has, and what the simulated kernel lets it pin. */
 const MEMORY = 4 * 2 ** 20;
 const HIGH = 2 ** 59;
-const DEFAULT_TABLE = 2 * 2 ** 20;
+/** 2 MiB that the hardware reads, and as much for the addresses that the process gave. */
+const DEFAULT_TABLE = 4 * 2 ** 20;
 
 const VARIANTS: readonly [string, VfioOptionsInput][] = [
   ['type1', { container: 'type1' }],
   ['type1v2', {}],
   ['spapr-v1', { container: 'spapr-v1', memoryLockLimit: '1GiB' }],
   ['spapr-v2', { container: 'spapr-v2' }],
-  ['spapr-v2 with a window', { container: 'spapr-v2', window: {} }],
+  ['spapr-v2 with a window', { container: 'spapr-v2', window: {}, memoryLockLimit: '16MiB' }],
   ['iommufd', { container: 'iommufd' }],
+  ['iommufd-type1', { container: 'iommufd-type1' }],
+  ['iommufd-type1v2', { container: 'iommufd-type1v2' }],
 ];
 
 interface Opened<Container extends VfioContainer> extends UserProcess<Container> {
@@ -189,6 +192,7 @@ describe('a process with a container of spapr-v2', () => {
   it('maps in the window that it created, above 2^53, byte for byte', () => {
     const { container, mapping, memory, platform, words, space } = open<SpaprContainer>({
       container: 'spapr-v2',
+      memoryLockLimit: '16MiB',
       window: { pageSize: '64KiB', size: '1GiB' },
     });
     const buffer = memory.allocate(PAGE_SIZE);
@@ -215,8 +219,8 @@ describe('a process with a container of spapr-v2', () => {
     [
       'create',
       { memoryLockLimit: MEMORY + DEFAULT_TABLE, window: { pageSize: '4KiB', size: '1GiB' } } as const,
-      /cannot create a window of 1GiB in pages of 4KiB: ENOMEM/,
-      'ulimit -l 8192;',
+      /cannot create a window of 1GiB in pages of 4KiB with a table of 1 level: ENOMEM/,
+      'ulimit -l 12288;',
     ],
   ])('says what it could not %s, and leaves nothing registered', (_what, input, message, hint) => {
     const { container, platform } = startProcess<SpaprContainer>({ container: 'spapr-v2', ...input });
@@ -241,7 +245,7 @@ describe('a process with a container of spapr-v2', () => {
     expect(map).toThrow(
       expect.objectContaining({
         code: 'ERR_DMA_RANGE',
-        message: 'cannot create a window of 1GiB in pages of 64KiB: ENOSPC',
+        message: 'cannot create a window of 1GiB in pages of 64KiB with a table of 1 level: ENOSPC',
         hint: expect.stringContaining('platform.window'),
       }),
     );

@@ -91,6 +91,7 @@ describe('VfioDmaMapping.map', () => {
     const { memory, mapping, words } = open({}, (container) => ({
       type: container.type,
       info: () => container.info(),
+      checkExtension: (extension) => container.checkExtension(extension),
       mapDma: (...request) => (refuses ? ENOMEM : container.mapDma(...request)),
       unmapDma: (iova, size) => container.unmapDma(iova, size),
     }));
@@ -140,6 +141,7 @@ describe('VfioDmaMapping.map', () => {
     const refused = open({}, (container) => ({
       type: container.type,
       info: () => container.info(),
+      checkExtension: (extension) => container.checkExtension(extension),
       mapDma: () => EINVAL,
       unmapDma: (iova, size) => container.unmapDma(iova, size),
     }));
@@ -159,6 +161,7 @@ describe('VfioDmaMapping.map', () => {
     const { memory, mapping, words, platform } = open({}, (container) => ({
       type: container.type,
       info: () => container.info(),
+      checkExtension: (extension) => container.checkExtension(extension),
       mapDma: (address, iova, size, flags) => container.mapDma(address, iova, size, flags),
       unmapDma: () => EINVAL,
     }));
@@ -252,6 +255,7 @@ describe('VfioDmaMapping.premap', () => {
     const { memory, mapping } = open({}, (container) => ({
       type: container.type,
       info: () => container.info(),
+      checkExtension: (extension) => container.checkExtension(extension),
       mapDma: () => EINVAL,
       unmapDma: (iova, size) => container.unmapDma(iova, size),
     }));
@@ -289,11 +293,110 @@ describe('VfioDmaMapping.allocateCoherent', () => {
     const { memory, mapping, platform } = open({}, (container) => ({
       type: container.type,
       info: () => container.info(),
+      checkExtension: (extension) => container.checkExtension(extension),
       mapDma: (address, iova, size, flags) => container.mapDma(address, iova, size, flags),
       unmapDma: () => 0,
     }));
     mapping.allocateCoherent(PAGE_SIZE, 16).release();
     expect(memory.allocated).toBe(PAGE_SIZE);
     expect(platform.leakedBytes).toBe(PAGE_SIZE);
+  });
+});
+
+describe('VfioDmaMapping with pages of 64 KiB', () => {
+  const KIB64 = 2 ** 16;
+  const large = { pageSize: '64KiB', memoryLockLimit: '64MiB' } as const;
+
+  it('says its granule, and that coherent memory and pools fill whole pages', () => {
+    const { mapping, platform, memory } = open(large);
+    expect(mapping.limits.granule).toBe(KIB64);
+    const region = mapping.allocateCoherent(100, 16);
+    const words = new Uint32Array(2);
+    region.writeDeviceAddress(0, words, 0);
+    expect([region.address % KIB64, words[0]! % KIB64]).toEqual([0, 0]);
+    mapping.premap(memory.allocate(KIB64, KIB64), KIB64, Bidirectional);
+    expect(platform.statistics).toEqual({});
+  });
+
+  it('shows the device what lies beside a buffer, and says how much that was at most', () => {
+    const { memory, mapping, words, space, platform } = open(large);
+    const page = memory.allocate(2 * KIB64, KIB64);
+    const id = mapping.map(page + 5000, 100, ToDevice, words, 0);
+    expect(space.borrow(words[0]!, words[1]!, 100, 'read')).toBe(page + 5000);
+    expect(space.borrow(words[0]! - 5000, words[1]!, 100, 'read')).toBe(page);
+    expect(platform.statistics).toEqual({ 'bytes beside buffers': { most: KIB64 - 100 } });
+    mapping.unmap(id, 0);
+    mapping.map(page, KIB64, ToDevice, words, 0);
+    expect(platform.statistics).toEqual({ 'bytes beside buffers': { most: KIB64 - 100 } });
+  });
+
+  it('maps no part of a page where that is to be refused, and says why of a region', () => {
+    const { memory, mapping, words, container } = open({ ...large, partialPages: 'refuse' });
+    const page = memory.allocate(2 * KIB64, KIB64);
+    expect(mapping.map(page, KIB64 - 1, ToDevice, words, 0)).toBe(DMA_UNREACHABLE);
+    expect(mapping.map(page + PAGE_SIZE, KIB64, ToDevice, words, 0)).toBe(DMA_UNREACHABLE);
+    expect([...words]).toEqual([0xdead_beef, 0xdead_beef]);
+    expect(() => mapping.premap(page + PAGE_SIZE, KIB64, ToDevice)).toThrow(
+      expect.objectContaining({
+        code: 'ERR_DMA_RANGE',
+        message: `65536 bytes at 0x${(page + PAGE_SIZE).toString(16)} do not fill whole pages of 64KiB: the device would also reach what lies beside them`,
+      }),
+    );
+    expect(container.unmapDma(0, 0, 2)).toBe(0);
+    expect(mapping.map(page, 2 * KIB64, ToDevice, words, 0)).toBeGreaterThanOrEqual(0);
+  });
+
+  it('reaches no memory behind the last whole page', () => {
+    const { memory, mapping, words } = open(large);
+    expect(mapping.limits.reach).toBe(Math.floor(memory.size / KIB64) * KIB64);
+    expect(mapping.map(mapping.limits.reach!, 16, ToDevice, words, 0)).toBe(DMA_UNREACHABLE);
+  });
+});
+
+describe('VfioPlatform.exec', () => {
+  it('keeps what is mapped: buffers, regions and rings, and unmaps them afterwards', () => {
+    const { memory, mapping, words, space, platform, container } = open({ memoryLockLimit: '1MiB' });
+    const buffer = memory.allocate(4 * PAGE_SIZE) + 100;
+    const region = mapping.allocateCoherent(3 * PAGE_SIZE, 16);
+    const id = mapping.map(buffer, 2 * PAGE_SIZE, ToDevice, words, 0);
+    const locked = container.info().lockedBytes;
+    for (let i = 0; i < 3; i++) platform.exec();
+    expect(container.info().lockedBytes).toBe(locked);
+    expect(space.borrow(words[0]!, words[1]!, 16, 'read')).toBe(buffer);
+    const ring = new Uint32Array(2);
+    region.writeDeviceAddress(0, ring, 0);
+    expect(space.borrow(ring[0]!, ring[1]!, 16, 'write')).toBe(region.address);
+    mapping.unmap(id, 0);
+    region.release();
+    expect(container.info().lockedBytes).toBe(0);
+    platform.exec();
+    mapping.map(buffer, 16, ToDevice, words, 0);
+    expect(space.borrow(words[0]!, words[1]!, 16, 'read')).toBe(buffer);
+  });
+
+  it.each(['iommufd', 'iommufd-type1v2', 'spapr-v1'] as const)('is refused by a container of %s', (container) => {
+    const { platform } = startProcess({ container, memoryLockLimit: '2GiB' });
+    expect(() => platform.exec()).toThrow(expect.objectContaining({ code: 'ERR_PLUGIN_EXEC' }));
+  });
+
+  it('is refused by a kernel without the extension, before anything is invalidated', () => {
+    const { platform, mapping, memory, words, container } = open({}, (kernel) =>
+      Object.assign(kernel, { checkExtension: () => 0 }),
+    );
+    mapping.map(memory.allocate(PAGE_SIZE), PAGE_SIZE, ToDevice, words, 0);
+    expect(() => platform.exec()).toThrow(/keeps no mappings over exec/);
+    // Its memory is still valid.
+    expect(container.mapDma(0, 0, PAGE_SIZE, 4)).toBe(EINVAL);
+  });
+
+  it('says where the kernel refuses it although it has the extension', () => {
+    const { platform, mapping, memory, words } = open({}, (kernel) => {
+      const unmapDma = kernel.unmapDma.bind(kernel);
+      return Object.assign(kernel, {
+        unmapDma: (iova: number, size: number, flags = 0) => ((flags & 4) === 0 ? unmapDma(iova, size, flags) : EINVAL),
+      });
+    });
+    mapping.map(memory.allocate(PAGE_SIZE), PAGE_SIZE, ToDevice, words, 0);
+    expect(() => platform.exec()).toThrow(/cannot update the memory addresses of mappings: EINVAL/);
   });
 });

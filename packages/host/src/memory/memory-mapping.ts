@@ -10,6 +10,8 @@ const MAP_FIXED = 0x10;
 const MAP_ANONYMOUS = 0x20;
 /** The kernel gives pages at their first use, and counts none before: memory of a guest is sparse. */
 const MAP_NORESERVE = 0x4000;
+const MREMAP_MAYMOVE = 1;
+const MREMAP_FIXED = 2;
 const MAP_FAILED = 0xffff_ffff_ffff_ffffn;
 
 const ANONYMOUS = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
@@ -53,6 +55,24 @@ export class MemoryMapping {
     if (libc().mprotect(address + BigInt(size), PAGE_SIZE, PROT_NONE) === 0)
       return new MemoryMapping(address, size, PAGE_SIZE);
     const error = systemCallError('mprotect', 'guard the end of memory');
+    libc().munmap(address, length);
+    throw error;
+  }
+
+  /**
+   * Maps the memory of {@link pinnable} at other addresses too, with an inaccessible page behind it as well: both
+   * mappings have the same pages. Throws {@link HostError}, and `TypeError` after `dispose`.
+   */
+  alias(): MemoryMapping {
+    const length = this.size + PAGE_SIZE;
+    const address = map(0n, length, ANONYMOUS, -1, 0);
+    const end = address + BigInt(this.size);
+    // Of shared memory, 0 bytes are moved to the new place, and the mapping is made there as well.
+    const moved = libc().mremap(this.address, 0, this.size, MREMAP_MAYMOVE | MREMAP_FIXED, address);
+    const isMapped = moved !== null && moved !== MAP_FAILED;
+    if (isMapped && libc().mprotect(end, PAGE_SIZE, PROT_NONE) === 0)
+      return new MemoryMapping(address, this.size, PAGE_SIZE);
+    const error = systemCallError(isMapped ? 'mprotect' : 'mremap', `map ${this.size} bytes a second time`);
     libc().munmap(address, length);
     throw error;
   }

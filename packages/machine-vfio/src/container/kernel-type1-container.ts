@@ -9,7 +9,12 @@ import {
   readWord,
   writeWord,
 } from '../kernel/sized-structure.ts';
-import { VFIO_IOMMU_GET_INFO, VFIO_IOMMU_MAP_DMA, VFIO_IOMMU_UNMAP_DMA } from '../kernel/vfio-requests.ts';
+import {
+  VFIO_CHECK_EXTENSION,
+  VFIO_IOMMU_GET_INFO,
+  VFIO_IOMMU_MAP_DMA,
+  VFIO_IOMMU_UNMAP_DMA,
+} from '../kernel/vfio-requests.ts';
 import { ProcessMemory } from './process-memory.ts';
 
 /** Size of struct vfio_iommu_type1_info, offsets and flags in it, and the ids of its capabilities. */
@@ -55,7 +60,10 @@ export function parseType1Info(info: DataView): Pick<VfioIommuInfo, 'pageSize' |
   };
 }
 
-/** A VFIO container of the kernel, with the IOMMU model type 1. The caller keeps and closes the file. */
+/**
+ * A VFIO container of the kernel, with the IOMMU model type 1: VFIO's own, or iommufd's in its place. The caller keeps
+ * and closes the file.
+ */
 export class KernelType1Container implements Type1Container {
   readonly type: Type1Container['type'];
   readonly #file: DeviceFile;
@@ -75,6 +83,15 @@ export class KernelType1Container implements Type1Container {
   info(): VfioIommuInfo {
     const info = readStructure(this.#file, VFIO_IOMMU_GET_INFO, { bytes: INFO.bytes, doing: ASKING });
     return { ...parseType1Info(info), memoryLockLimit: memoryLockLimit(), lockedBytes: lockedMemory() };
+  }
+
+  checkExtension(extension: number): number {
+    return this.#file.control(VFIO_CHECK_EXTENSION, extension);
+  }
+
+  /** This program goes on, and has its memory at other addresses: what exec comes to for the container. */
+  exec(): void {
+    this.#memory.relocate();
   }
 
   mapDma(address: number, iova: number, size: number, flags: number): number {

@@ -9,7 +9,9 @@ export class ProcessMemory {
   /** Bytes. */
   readonly size: number;
   readonly #mapping: MemoryMapping;
-  readonly #start: number;
+  /** The same memory at the addresses that the kernel is given, after {@link relocate}. */
+  #alias: MemoryMapping | undefined;
+  #start: number;
 
   private constructor(mapping: MemoryMapping) {
     this.size = mapping.size;
@@ -46,7 +48,19 @@ export class ProcessMemory {
     return this.#start + (isInside ? address : this.size + (Math.abs(address) % PAGE_SIZE));
   }
 
+  /**
+   * Maps the memory at other addresses too, and gives the kernel those from now on. It is how a process that called exec
+   * sees the memory of the one before. Throws {@link HostError}.
+   */
+  relocate(): void {
+    const alias = this.#mapping.alias();
+    this.#alias?.dispose();
+    this.#alias = alias;
+    this.#start = Number(alias.address);
+  }
+
   dispose(): void {
+    this.#alias?.dispose();
     this.#mapping.dispose();
   }
 }

@@ -59,7 +59,7 @@ function missingForAll(system: SystemView, container: Container): MissingRequire
   const { root, user, mayUse, memoryLockLimit } = system;
   const missing: MissingRequirement[] = [];
   if (!hasIommuGroups(root)) missing.push({ what: 'Linux uses no IOMMU', fix: ENABLE_IOMMU });
-  const file = container === 'iommufd' ? '/dev/iommu' : '/dev/vfio/vfio';
+  const file = container.startsWith('iommufd') ? '/dev/iommu' : '/dev/vfio/vfio';
   if (!existsSync(join(root, '/', file))) missing.push(missingFile(file));
   else if (!mayUse(join(root, '/', file)))
     missing.push({ what: `${user} may not use ${file}`, fix: `sudo chmod 666 ${file}` });

@@ -16,7 +16,7 @@ export const VFIO_API_VERSION = 0;
 
 /** Returns the version of the kernel's interface. */
 export const VFIO_GET_API_VERSION: number = vfio(0);
-/** Returns 1 where the kernel has an IOMMU model. The argument is its number, such as {@link VFIO_TYPE1_IOMMU}. */
+/** Returns 1 where the kernel has an IOMMU model. The argument is its number, such as VFIO_TYPE1_IOMMU. */
 export const VFIO_CHECK_EXTENSION: number = vfio(1);
 /** Sets the IOMMU model of a container that has a group. */
 export const VFIO_SET_IOMMU: number = vfio(2);
@@ -57,11 +57,6 @@ export const IOMMU_IOAS_IOVA_RANGES: number = iommufd(4);
 export const IOMMU_IOAS_MAP: number = iommufd(5);
 /** Removes such mappings. */
 export const IOMMU_IOAS_UNMAP: number = iommufd(6);
-
-/** The IOMMU model type 1, for VFIO_CHECK_EXTENSION and VFIO_SET_IOMMU. */
-export const VFIO_TYPE1_IOMMU = 1;
-/** The IOMMU model type 1 version 2. */
-export const VFIO_TYPE1V2_IOMMU = 3;
 
 /** Group flag: all devices of the group are bound to VFIO, so the group can be used. */
 export const VFIO_GROUP_FLAGS_VIABLE = 1;

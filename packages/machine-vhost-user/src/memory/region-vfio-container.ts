@@ -7,6 +7,8 @@ import {
   VFIO_DMA_MAP_FLAG_READ,
   VFIO_DMA_MAP_FLAG_WRITE,
   VFIO_DMA_UNMAP_FLAG_ALL,
+  VFIO_TYPE1V2_IOMMU,
+  VFIO_UNMAP_ALL,
   type Type1Container,
   type VfioIommuInfo,
 } from '@virtio-platform/platform-vfio';
@@ -38,6 +40,11 @@ export class RegionVfioContainer implements Type1Container {
       available: this.#regions.available,
       memoryLockLimit: undefined,
     };
+  }
+
+  /** The memory of a region cannot be given other addresses. */
+  checkExtension(extension: number): number {
+    return extension === VFIO_TYPE1V2_IOMMU || extension === VFIO_UNMAP_ALL ? 1 : 0;
   }
 
   /** Throws {@link DeviceError} `ERR_DEVICE_LOST` where no errno tells it. */

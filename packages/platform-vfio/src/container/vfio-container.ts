@@ -4,8 +4,27 @@ import { CodedError, type FacilityToken } from '@virtio-platform/core';
 export const VFIO_DMA_MAP_FLAG_READ = 1;
 /** VFIO_DMA_MAP_FLAG_WRITE of linux/vfio.h: the device may write. */
 export const VFIO_DMA_MAP_FLAG_WRITE = 2;
+/**
+ * VFIO_DMA_MAP_FLAG_VADDR of linux/vfio.h: gives a mapping whose memory was invalidated the memory at `address`. Neither
+ * read nor write may be set beside it.
+ */
+export const VFIO_DMA_MAP_FLAG_VADDR = 4;
 /** VFIO_DMA_UNMAP_FLAG_ALL of linux/vfio.h: unmaps every mapping; address and size must be 0. */
 export const VFIO_DMA_UNMAP_FLAG_ALL = 2;
+/**
+ * VFIO_DMA_UNMAP_FLAG_VADDR of linux/vfio.h: unmaps nothing, and invalidates the addresses that the process has for the
+ * memory. Devices go on to reach it.
+ */
+export const VFIO_DMA_UNMAP_FLAG_VADDR = 4;
+
+/** VFIO_TYPE1_IOMMU of linux/vfio.h, for {@link Type1Container.checkExtension}. */
+export const VFIO_TYPE1_IOMMU = 1;
+/** VFIO_TYPE1v2_IOMMU of linux/vfio.h, for {@link Type1Container.checkExtension}. */
+export const VFIO_TYPE1V2_IOMMU = 3;
+/** VFIO_UNMAP_ALL of linux/vfio.h, an extension: {@link VFIO_DMA_UNMAP_FLAG_ALL} is known. */
+export const VFIO_UNMAP_ALL = 9;
+/** VFIO_UPDATE_VADDR of linux/vfio.h, an extension: {@link VFIO_DMA_UNMAP_FLAG_VADDR} is known. */
+export const VFIO_UPDATE_VADDR = 10;
 
 /** IOMMU_IOAS_MAP_FIXED_IOVA of linux/iommufd.h: map at the given I/O virtual address. */
 export const IOMMU_IOAS_MAP_FIXED_IOVA = 1;
@@ -29,6 +48,14 @@ export interface IovaRange {
   readonly end: number;
 }
 
+/** What another device of the same process has mapped, or was refused. */
+export interface OtherDeviceState {
+  readonly name: string;
+  readonly mappedBytes: number;
+  /** The negated errno with which its mapping was refused, or 0. */
+  readonly errno: number;
+}
+
 /** The result of VFIO_IOMMU_GET_INFO. */
 export interface VfioIommuInfo {
   /** Smallest page of the IOMMU, in bytes. */
@@ -46,28 +73,56 @@ export interface VfioIommuInfo {
 }
 
 /**
- * A VFIO container of type 1: through it an unprivileged process maps memory for its device. The process chooses the
- * I/O virtual addresses; each mapping pins memory and counts against the memory-lock limit. Results are 0, bytes, or a
- * negated errno, exactly as the ioctls return them (linux/vfio.h).
+ * The kinds of {@link Type1Container}: versions 1 and 2 of VFIO's own, and of the one that iommufd has in its place,
+ * where /dev/iommu is opened as if it were /dev/vfio/vfio.
+ */
+export const TYPE1_CONTAINER_TYPES = ['type1', 'type1v2', 'iommufd-type1', 'iommufd-type1v2'] as const;
+
+/**
+ * A VFIO container of type 1: through it an unprivileged process maps memory for its devices. The process chooses the
+ * I/O virtual addresses; each mapping pins memory and counts against the memory-lock limit, once for all devices of the
+ * container. Results are 0, bytes, or a negated errno, exactly as the ioctls return them (linux/vfio.h).
  */
 export interface Type1Container {
-  /** Versions 1 and 2 differ in which mappings an unmapping removes. */
-  readonly type: 'type1' | 'type1v2';
+  readonly type: (typeof TYPE1_CONTAINER_TYPES)[number];
   info(): VfioIommuInfo;
-  /** VFIO_IOMMU_MAP_DMA: maps `size` bytes of process memory (`address`: a byte offset into guest memory) at `iova`. */
+  /** VFIO_CHECK_EXTENSION: 1 where the container has it, 0 otherwise; such as {@link VFIO_UPDATE_VADDR}. */
+  checkExtension(extension: number): number;
+  /**
+   * VFIO_IOMMU_MAP_DMA: maps `size` bytes of process memory (`address`: a byte offset into guest memory) at `iova`. With
+   * {@link VFIO_DMA_MAP_FLAG_VADDR} it maps nothing: a mapping of exactly this range, whose memory was invalidated, gets
+   * this memory. ENOENT where none is, EINVAL where it is not exactly this one or still valid, ENOMEM where it is more
+   * than the process that calls may lock.
+   */
   mapDma(address: number, iova: number, size: number, flags: number): number;
   /**
-   * VFIO_IOMMU_UNMAP_DMA: returns the bytes unmapped, 0 when no mapping was there. Version 2 unmaps whole mappings and
-   * answers EINVAL to a range that bisects one. Version 1 unmaps each mapping whose first address is in the range,
-   * including the part behind the range; a range that begins inside a mapping unmaps nothing and still succeeds.
+   * VFIO_IOMMU_UNMAP_DMA: returns the bytes unmapped, 0 when no mapping was there. What a range unmaps that bisects a
+   * mapping depends on the type:
+   * - `type1v2`: nothing, EINVAL.
+   * - `type1`: each mapping whose first address is in the range, including the part behind the range. A range that begins
+   *   inside a mapping unmaps nothing and still succeeds.
+   * - `iommufd-type1v2`: what lies before the bisected mapping, ENOENT.
+   * - `iommufd-type1`: exactly the range. The rest of the mapping stays.
+   *
+   * With {@link VFIO_DMA_UNMAP_FLAG_VADDR} it invalidates the memory of these mappings, and returns their bytes; EINVAL,
+   * and all of them are valid again, where one of them was invalid.
    */
   unmapDma(iova: number, size: number, flags?: number): number;
+  /**
+   * Has the process call exec: another one goes on with the container and the same memory, at other addresses of its
+   * own. A container of a running program maps the memory a second time instead. Absent where neither is possible.
+   */
+  exec?(): void;
+  /** What other devices of the process have mapped, for reports; absent where that is not known. */
+  readonly otherDevices?: readonly OtherDeviceState[];
 }
 
 /** The result of VFIO_IOMMU_SPAPR_TCE_GET_INFO. */
 export interface SpaprInfo {
   /** The 32-bit window at bus address 0, in pages of 4 KiB: its size in bytes. */
   readonly defaultWindowSize: number;
+  /** Version 2: how many levels the table of a created window can have. */
+  readonly maxLevels: number;
   /** Version 2: page sizes in bytes that one TCE of a created window can translate. */
   readonly pageSizes: readonly number[];
   /** How many windows can exist at the same time, the default one included. */
@@ -145,6 +200,8 @@ export interface IommufdIoas {
   map(address: number, iova: number, size: number, flags: number): number;
   /** IOMMU_IOAS_UNMAP: unmaps whole mappings only. Returns the bytes unmapped, or ENOENT where nothing is mapped. */
   unmap(iova: number, size: number): number;
+  /** What other devices of the user have mapped, for reports; absent where that is not known. */
+  readonly otherDevices?: readonly OtherDeviceState[];
 }
 
 /**
@@ -171,7 +228,16 @@ export interface NoiommuContainer {
 export type VfioContainer = Type1Container | SpaprContainer | IommufdIoas | NoiommuContainer;
 
 /** Every value of `platform.container`, in the order in which Linux introduced them. */
-export const CONTAINER_TYPES = ['type1', 'spapr-v1', 'type1v2', 'noiommu', 'spapr-v2', 'iommufd'] as const;
+export const CONTAINER_TYPES = [
+  'type1',
+  'spapr-v1',
+  'type1v2',
+  'noiommu',
+  'spapr-v2',
+  'iommufd',
+  'iommufd-type1',
+  'iommufd-type1v2',
+] as const;
 /** One of {@link CONTAINER_TYPES}. */
 export type ContainerType = (typeof CONTAINER_TYPES)[number];
 

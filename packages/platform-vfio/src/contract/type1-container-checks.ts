@@ -1,38 +1,27 @@
 import assert from 'node:assert/strict';
-import { PAGE_SIZE } from '@virtio-platform/core/memory';
-import { EEXIST, EFAULT, EINVAL, ENOMEM, ENOSPC, errnoName } from '../container/errno.ts';
+import { EEXIST, EFAULT, EINVAL, ENOMEM, ENOSPC } from '../container/errno.ts';
 import {
   VFIO_DMA_MAP_FLAG_READ,
   VFIO_DMA_MAP_FLAG_WRITE,
   VFIO_DMA_UNMAP_FLAG_ALL,
-  type Type1Container,
+  VFIO_TYPE1_IOMMU,
+  VFIO_TYPE1V2_IOMMU,
+  VFIO_UNMAP_ALL,
+  VFIO_UPDATE_VADDR,
 } from '../container/vfio-container.ts';
-
-/**
- * A container to check, without mappings. It has a memory-lock limit below the memory of its process, a limit of at
- * most 4096 mappings, and a reserved range in the middle of its I/O virtual addresses.
- */
-export interface Type1ContainerSubject {
-  readonly container: Type1Container;
-  /** Bytes of the process's memory: 64 pages or more. */
-  readonly memorySize: number;
-}
-
-/**
- * One rule of the kernel's containers. `run` throws an assertion error when the container breaks it; `name` completes
- * "it ...".
- */
-export interface Type1ContainerCheck {
-  readonly name: string;
-  /** The version that the rule is about; without it both. */
-  readonly type?: Type1Container['type'];
-  readonly run: (subject: Type1ContainerSubject) => void;
-}
-
-const PAGE = PAGE_SIZE;
-const READ_WRITE = VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE;
-/** Addresses and sizes have 64 bits. */
-const WRAP = 2 ** 64;
+import {
+  expectMapped,
+  expectResult,
+  fillLock,
+  lockLimit,
+  mapTwo,
+  PAGE,
+  rangesOf,
+  READ_WRITE,
+  WRAP,
+  type Type1ContainerCheck,
+} from './container-check.ts';
+import { VADDR_UPDATE_CHECKS } from './vaddr-update-checks.ts';
 
 type MapRequest = readonly [what: string, address: number, iova: number, size: number, flags?: number];
 
@@ -297,51 +286,14 @@ export const TYPE1_CONTAINER_CHECKS: readonly Type1ContainerCheck[] = [
       expectResult(container.unmapDma(0, 0, VFIO_DMA_UNMAP_FLAG_ALL), available * PAGE, 'all');
     },
   },
+  {
+    name: 'has the extensions of type 1, and answers 0 for one that nobody has',
+    run({ container }) {
+      for (const extension of [VFIO_TYPE1_IOMMU, VFIO_TYPE1V2_IOMMU, VFIO_UNMAP_ALL, VFIO_UPDATE_VADDR])
+        expectResult(container.checkExtension(extension), 1, `extension ${extension}`);
+      expectResult(container.checkExtension(9999), 0, 'an unknown one');
+    },
+  },
   ...UNMAP_CHECKS,
+  ...VADDR_UPDATE_CHECKS,
 ];
-
-type Ranges = ReturnType<Type1Container['info']>['iovaRanges'];
-
-/** The range before the first reserved range, the range behind it, and the last range. */
-function rangesOf(container: Type1Container): readonly [Ranges[number], Ranges[number], Ranges[number]] {
-  const { iovaRanges } = container.info();
-  const [before, behind] = iovaRanges;
-  assert.ok(before !== undefined && behind !== undefined, 'the container to check has a reserved range in the middle');
-  return [before, behind, iovaRanges.at(-1)!];
-}
-
-/** Bytes of whole pages that the process may lock. */
-function lockLimit({ container, memorySize }: Type1ContainerSubject): number {
-  const { memoryLockLimit = Infinity } = container.info();
-  assert.ok(
-    memoryLockLimit < memorySize,
-    'the container to check has a memory-lock limit below the memory of its process',
-  );
-  return Math.floor(memoryLockLimit / PAGE) * PAGE;
-}
-
-/** Maps memory far from all other mappings, which must succeed. */
-function fillLock({ container }: Type1ContainerSubject, bytes: number): void {
-  expectResult(container.mapDma(0, 2 ** 32, bytes, READ_WRITE), 0, `${bytes} bytes up to the memory-lock limit`);
-}
-
-/** Two mappings: pages 4 to 7, and pages 10 and 11. */
-function mapTwo(container: Type1Container): void {
-  expectResult(container.mapDma(0, 4 * PAGE, 4 * PAGE, READ_WRITE), 0, 'the first mapping');
-  expectResult(container.mapDma(0, 10 * PAGE, 2 * PAGE, READ_WRITE), 0, 'the second mapping');
-}
-
-/** Checks which of the two mappings still exist. */
-function expectMapped(container: Type1Container, first: boolean, second: boolean): void {
-  expectResult(container.mapDma(0, 4 * PAGE, PAGE, READ_WRITE), first ? EEXIST : 0, 'the first mapping afterwards');
-  expectResult(container.mapDma(0, 11 * PAGE, PAGE, READ_WRITE), second ? EEXIST : 0, 'the second mapping afterwards');
-}
-
-/** Compares results, and shows negated errnos by their names. */
-function expectResult(actual: number, expected: number, what: string): void {
-  assert.equal(resultText(actual), resultText(expected), what);
-}
-
-function resultText(result: number): string {
-  return result < 0 ? errnoName(result) : String(result);
-}

@@ -1,24 +1,20 @@
 import { DmaError } from '@virtio-platform/core';
 import { formatByteSize } from '@virtio-platform/core/memory';
 import { ENOMEM, EPERM, errnoName } from '../container/errno.ts';
+import { fewestLevels, tceTableBytes, type WindowSize } from '../container/tce-table.ts';
 import { DEFAULT_WINDOW_PAGE_SIZE, type SpaprContainer } from '../container/vfio-container.ts';
 import { explainRefusal, type IovaWindow, type RefusedMapping } from './iova-window.ts';
 import { memoryLockNeeds } from './memory-lock-needs.ts';
 
-/** A window of version 2 to be created: bytes that one TCE translates, and bytes of the whole window. */
-export interface WindowRequest {
-  readonly pageSize: number;
-  readonly size: number;
+/** A window of version 2 to be created. */
+export interface WindowRequest extends WindowSize {
+  /** Levels of its table; `undefined` for as few as the kernel has memory for. */
+  readonly levels?: number | undefined;
 }
 
-interface Window extends WindowRequest {
+interface Window extends WindowSize {
   readonly start: number;
 }
-
-/** Levels of the table of a created window. Every host supports one. */
-const TABLE_LEVELS = 1;
-/** Bytes of an entry of a table. */
-const TCE_BYTES = 8;
 
 /** One window of bus addresses, after the steps that its container requires before mapping. */
 export class SpaprWindow implements IovaWindow {
@@ -55,11 +51,12 @@ export class SpaprWindow implements IovaWindow {
     const unregister = (): number => container.unregisterMemory(0, memorySize);
     if (request === undefined) return new SpaprWindow(container, defaultWindow(container), unregister);
     try {
-      const start = container.createWindow(Math.log2(request.pageSize), request.size, TABLE_LEVELS);
+      const { start, levels } = createWindow(container, request);
       const size = `${formatByteSize(request.size)} in pages of ${formatByteSize(request.pageSize)}`;
+      const step = `create a window of ${size} with a table of ${levels} ${levels === 1 ? 'level' : 'levels'}`;
       // The kernel creates the default window and its table before the first other one.
-      const own = memorySize + tableBytes(defaultWindow(container));
-      check(container, start, `create a window of ${size}`, { own, wanted: tableBytes(request) });
+      const own = memorySize + tceTableBytes(defaultWindow(container), 1);
+      check(container, start, step, { own, wanted: tceTableBytes(request, levels) });
       return new SpaprWindow(container, { ...request, start }, () => {
         container.removeWindow(start);
         unregister();
@@ -90,8 +87,25 @@ export class SpaprWindow implements IovaWindow {
   }
 }
 
-function tableBytes({ size, pageSize }: WindowRequest): number {
-  return (size / pageSize) * TCE_BYTES;
+/** Whether so many more bytes are within the memory-lock limit, as far as the kernel tells. */
+function mayLock(container: SpaprContainer, bytes: number): boolean {
+  const { memoryLockLimit = Infinity, lockedBytes = 0 } = container.info();
+  return lockedBytes + bytes <= memoryLockLimit;
+}
+
+/**
+ * Creates a window. Unless the levels of its table are given it has as few as it can, since more of them cost the device
+ * more reads, and the kernel keeps what it counted for a table that it could then not allocate.
+ */
+function createWindow(container: SpaprContainer, request: WindowRequest): { start: number; levels: number } {
+  const most = container.info().maxLevels;
+  let levels = request.levels ?? fewestLevels(request, most);
+  for (;;) {
+    const start = container.createWindow(Math.log2(request.pageSize), request.size, levels);
+    const isLocked = !mayLock(container, tceTableBytes(request, levels + 1));
+    if (start !== ENOMEM || request.levels !== undefined || levels >= most || isLocked) return { start, levels };
+    levels++;
+  }
 }
 
 function defaultWindow(container: SpaprContainer): Window {
@@ -112,7 +126,8 @@ function check(
   const what = `cannot ${step}: ${errnoName(result)}`;
   if (result === ENOMEM) {
     const { state, hint } = memoryLockNeeds(container.info(), own, wanted);
-    throw new DmaError('ERR_DMA_EXHAUSTED', what, { hint: `${hint}; ${state}` });
+    const also = step.includes('window') ? '; or a table with more levels (platform.window.levels) or fewer TCEs' : '';
+    throw new DmaError('ERR_DMA_EXHAUSTED', what, { hint: `${hint}${also}; ${state}` });
   }
   throw new DmaError('ERR_DMA_RANGE', what, {
     hint: 'something else uses this container, or it does not have such a window; see platform.window',

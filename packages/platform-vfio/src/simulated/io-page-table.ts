@@ -120,6 +120,24 @@ export class IoPageTable {
     for (let done = 0; done < size; done += PAGE_SIZE) this.clear(iova + done);
   }
 
+  /**
+   * Bytes from an address that has no entry up to the next one that could have: to the end of what the missing table
+   * covers, or of the page.
+   */
+  emptyRun(iova: number): number {
+    const low = iova >>> 0;
+    const high = Math.floor(iova / 0x1_0000_0000);
+    let table = 0;
+    let level = this.#levels;
+    for (; level > 1; level--) {
+      const next = Atomics.load(this.#words, wordOf(table, level, low, high));
+      if (next === 0) break;
+      table = next >>> 2;
+    }
+    const span = PAGE_SIZE * TABLE_ENTRIES ** (level - 1);
+    return span - (iova % span);
+  }
+
   /** What the kernel does after unmapping: devices drop their cached translations. */
   invalidate(): void {
     Atomics.add(this.#words, 0, 1);

@@ -9,21 +9,31 @@ export interface MemoryLockOptions {
   readonly lockedBefore: number;
   /** CAP_IPC_LOCK: the limit does not apply. */
   readonly capIpcLock: boolean;
+  /** Bytes of a page of the kernel, in which it counts. 4096 unless given. */
+  readonly hostPageSize?: number | undefined;
 }
 
-/** What the kernel counts against the memory-lock limit for one container, in pages. */
+/** What the kernel counts against the memory-lock limit for one container, in pages of 4 KiB. */
 export class MemoryLock {
   /** The limit in bytes, for messages; `undefined` where none applies. */
   readonly limit: number | undefined;
   readonly #lockedBefore: number;
   readonly #mostPages: number;
+  readonly #hostPageSize: number;
   #pages = 0;
 
-  constructor({ limit, lockedBefore, capIpcLock }: MemoryLockOptions) {
+  constructor({ limit, lockedBefore, capIpcLock, hostPageSize = PAGE_SIZE }: MemoryLockOptions) {
     this.limit = capIpcLock ? undefined : limit;
-    this.#lockedBefore = Math.ceil(lockedBefore / PAGE_SIZE) * PAGE_SIZE;
-    const left = Math.floor(limit / PAGE_SIZE) - Math.ceil(lockedBefore / PAGE_SIZE);
-    this.#mostPages = capIpcLock ? Infinity : Math.max(left, 0);
+    this.#hostPageSize = hostPageSize;
+    this.#lockedBefore = Math.ceil(lockedBefore / hostPageSize) * hostPageSize;
+    const left = Math.floor(limit / hostPageSize) * hostPageSize - this.#lockedBefore;
+    this.#mostPages = capIpcLock ? Infinity : Math.max(left / PAGE_SIZE, 0);
+  }
+
+  /** What a range of memory counts as: all of the kernel's pages that it touches. In pages of 4 KiB. */
+  pagesOf(address: number, size: number): number {
+    const host = this.#hostPageSize;
+    return (Math.ceil(((address % host) + size) / host) * host) / PAGE_SIZE;
   }
 
   /** Bytes locked through this container. */

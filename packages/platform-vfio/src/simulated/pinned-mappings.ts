@@ -1,4 +1,3 @@
-import { PAGE_SIZE } from '@virtio-platform/core/memory';
 import type { IovaRange } from '../container/vfio-container.ts';
 import type { IoPageTable } from './io-page-table.ts';
 import type { MemoryLock } from './memory-lock.ts';
@@ -8,29 +7,44 @@ const INTERRUPT_RANGE: IovaRange = { start: 0xfee0_0000, end: 0xfeef_ffff };
 
 /**
  * The mappings of one address space, and what each takes: an entry, locked memory, and its pages in the I/O page table.
+ * A mapping belongs to the process that made it, whose locked memory it counts as.
  */
 export class PinnedMappings {
-  readonly entries: DmaEntries;
+  readonly entries: DmaEntries = new DmaEntries();
   readonly #table: IoPageTable;
-  readonly #lock: MemoryLock;
+  #lock: MemoryLock;
+  /** Counts processes; the one that calls now is the last. */
+  #process = 0;
+  #invalid = 0;
 
-  /** Has room for `limit` mappings. */
-  constructor(table: IoPageTable, lock: MemoryLock, limit: number) {
-    this.entries = new DmaEntries(limit);
+  constructor(table: IoPageTable, lock: MemoryLock) {
     this.#table = table;
     this.#lock = lock;
   }
 
+  /** How many mappings have no valid memory of a process behind them ({@link invalidate}). */
+  get invalid(): number {
+    return this.#invalid;
+  }
+
+  /** Another process takes over: what it locks counts as its own, and mappings stay with the process that made them. */
+  replaceProcess(lock: MemoryLock): void {
+    this.#lock = lock;
+    this.#process++;
+  }
+
   /**
-   * Adds a mapping that overlaps no other. Returns false, and changes nothing, when it would exceed a limit of memory.
+   * Adds a mapping that overlaps no other, and charges its pages of memory. Returns false, and changes nothing, when it
+   * would exceed a limit of memory.
    */
   add(address: number, iova: number, size: number, permissions: number): boolean {
-    if (!this.#lock.charge(size / PAGE_SIZE)) return false;
+    const pages = this.#lock.pagesOf(address, size);
+    if (!this.#lock.charge(pages)) return false;
     if (!this.#table.fill(iova, size, address, permissions)) {
-      this.#lock.release(size / PAGE_SIZE);
+      this.#lock.release(pages);
       return false;
     }
-    this.entries.insert(iova, iova + size);
+    this.entries.insert(iova, iova + size, pages, this.#process);
     return true;
   }
 
@@ -41,30 +55,51 @@ export class PinnedMappings {
       const start = this.entries.start(i);
       const size = this.entries.end(i) - start;
       this.#table.empty(start, size);
+      // The locked memory of a process that is gone went with it.
+      if (this.entries.process(i) === this.#process) this.#lock.release(this.entries.pages(i));
+      if (this.entries.isInvalid(i)) this.#invalid--;
       bytes += size;
     }
     if (bytes === 0) return 0;
     this.#table.invalidate();
     this.entries.remove(first, count);
-    this.#lock.release(bytes / PAGE_SIZE);
     return bytes;
+  }
+
+  /** Takes the memory of the process away from `count` mappings. Devices go on to use the pages, which stay pinned. */
+  invalidate(first: number, count: number): void {
+    for (let i = first; i < first + count; i++) this.entries.setInvalid(i, true);
+    this.#invalid += count;
+  }
+
+  /**
+   * Gives one invalidated mapping memory of the process that calls, whose locked memory it counts as from now on.
+   * Returns false, and changes nothing, over the limit.
+   */
+  adopt(index: number): boolean {
+    if (this.entries.process(index) !== this.#process && !this.#lock.charge(this.entries.pages(index))) return false;
+    this.entries.setProcess(index, this.#process);
+    this.entries.setInvalid(index, false);
+    this.#invalid--;
+    return true;
   }
 }
 
+/** How many mappings there is room for at the start. The arrays grow by doubling. */
+const FIRST_ROOM = 1024;
+
 /**
  * The mappings of a container in ascending order of their I/O virtual addresses, as the kernel keeps them in a tree.
- * `end` is the first address behind a mapping. The arrays for all of them are allocated at the start, so that mapping
- * allocates nothing.
+ * `end` is the first address behind a mapping. Mapping allocates nothing but for the arrays, which double when they are
+ * full.
  */
 export class DmaEntries {
-  readonly #starts: Float64Array;
-  readonly #ends: Float64Array;
+  #starts = new Float64Array(FIRST_ROOM);
+  #ends = new Float64Array(FIRST_ROOM);
+  #pages = new Float64Array(FIRST_ROOM);
+  /** The number of the process that made it, and in bit 0 whether its memory is invalid. */
+  #owners = new Uint32Array(FIRST_ROOM);
   #count = 0;
-
-  constructor(limit: number) {
-    this.#starts = new Float64Array(limit);
-    this.#ends = new Float64Array(limit);
-  }
 
   get count(): number {
     return this.#count;
@@ -76,6 +111,28 @@ export class DmaEntries {
 
   end(index: number): number {
     return this.#ends[index]!;
+  }
+
+  /** Pages of memory that it locks, of 4 KiB. */
+  pages(index: number): number {
+    return this.#pages[index]!;
+  }
+
+  /** The number of the process whose memory it locks. */
+  process(index: number): number {
+    return this.#owners[index]! >>> 1;
+  }
+
+  setProcess(index: number, process: number): void {
+    this.#owners[index] = (process << 1) | (this.#owners[index]! & 1);
+  }
+
+  isInvalid(index: number): boolean {
+    return (this.#owners[index]! & 1) !== 0;
+  }
+
+  setInvalid(index: number, isInvalid: boolean): void {
+    this.#owners[index] = (this.#owners[index]! & ~1) | (isInvalid ? 1 : 0);
   }
 
   /** Index of the first mapping that holds `iova` or lies behind it. */
@@ -95,20 +152,53 @@ export class DmaEntries {
   }
 
   /** Adds a mapping that overlaps no other. */
-  insert(start: number, end: number): void {
+  insert(start: number, end: number, pages: number, process: number): void {
+    if (this.#count === this.#starts.length) this.#grow();
     const index = this.indexAt(start);
-    this.#starts.copyWithin(index + 1, index, this.#count);
-    this.#ends.copyWithin(index + 1, index, this.#count);
+    this.#move(index + 1, index);
     this.#starts[index] = start;
     this.#ends[index] = end;
+    this.#pages[index] = pages;
+    this.#owners[index] = process << 1;
     this.#count++;
   }
 
   remove(index: number, count: number): void {
-    this.#starts.copyWithin(index, index + count, this.#count);
-    this.#ends.copyWithin(index, index + count, this.#count);
+    this.#move(index, index + count);
     this.#count -= count;
   }
+
+  /** Makes two mappings of the one at `index`: the second begins at `iova` inside it, and has `pages` of its pages. */
+  split(index: number, iova: number, pages: number): void {
+    const end = this.end(index);
+    const process = this.process(index);
+    this.#ends[index] = iova;
+    this.#pages[index] = this.pages(index) - pages;
+    this.insert(iova, end, pages, process);
+  }
+
+  #move(to: number, from: number): void {
+    this.#starts.copyWithin(to, from, this.#count);
+    this.#ends.copyWithin(to, from, this.#count);
+    this.#pages.copyWithin(to, from, this.#count);
+    this.#owners.copyWithin(to, from, this.#count);
+  }
+
+  #grow(): void {
+    const room = this.#starts.length * 2;
+    this.#starts = doubled(this.#starts, new Float64Array(room));
+    this.#ends = doubled(this.#ends, new Float64Array(room));
+    this.#pages = doubled(this.#pages, new Float64Array(room));
+    this.#owners = doubled(this.#owners, new Uint32Array(room));
+  }
+}
+
+function doubled<Values extends Float64Array<ArrayBuffer> | Uint32Array<ArrayBuffer>>(
+  from: Values,
+  to: Values,
+): Values {
+  to.set(from);
+  return to;
 }
 
 /**

@@ -2,9 +2,15 @@ import type { SimulatedHardware } from '@virtio-platform/core';
 import { PHYSICAL_ADDRESS_SPACE, type AddressSpaceBlueprint } from '@virtio-platform/core/address-space';
 import type { GuestMemory } from '@virtio-platform/core/memory';
 import { ENOTTY, EPERM } from '../container/errno.ts';
-import { VFIO_CONTAINER, type NoiommuContainer, type VfioContainer } from '../container/vfio-container.ts';
+import {
+  VFIO_CONTAINER,
+  type ContainerType,
+  type NoiommuContainer,
+  type VfioContainer,
+} from '../container/vfio-container.ts';
 import type { VfioOptions } from '../options.ts';
 import { IoPageTable, translatedAddressSpace } from './io-page-table.ts';
+import { SimulatedCompatContainer } from './simulated-compat-container.ts';
 import { SimulatedIoas } from './simulated-ioas.ts';
 import { SimulatedSpaprContainer } from './simulated-spapr-container.ts';
 import { SimulatedType1Container } from './simulated-type1-container.ts';
@@ -38,11 +44,24 @@ function simulateContainer(memory: GuestMemory, options: VfioOptions): Simulated
     return { container, translated: windowedAddressSpace(windows) };
   }
   const table = IoPageTable.create(options.addressWidth);
-  const container =
-    type === 'iommufd'
-      ? new SimulatedIoas(memory, table, options)
-      : new SimulatedType1Container(type, memory, table, options);
-  return { container, translated: translatedAddressSpace(table) };
+  return { container: translating(type, memory, table, options), translated: translatedAddressSpace(table) };
+}
+
+function translating(
+  type: Exclude<ContainerType, 'noiommu' | 'spapr-v1' | 'spapr-v2'>,
+  memory: GuestMemory,
+  table: IoPageTable,
+  options: VfioOptions,
+): VfioContainer {
+  switch (type) {
+    case 'iommufd':
+      return new SimulatedIoas(memory, table, options);
+    case 'iommufd-type1':
+    case 'iommufd-type1v2':
+      return new SimulatedCompatContainer(type, memory, table, options);
+    default:
+      return new SimulatedType1Container(type, memory, table, options);
+  }
 }
 
 /** A simulated no-IOMMU container (`vfio_noiommu_open`, `vfio_container_attach_group`). */

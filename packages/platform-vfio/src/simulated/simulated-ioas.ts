@@ -18,39 +18,47 @@ import {
   type IoasInfo,
   type IommufdIoas,
   type IovaRange,
+  type OtherDeviceState,
 } from '../container/vfio-container.ts';
 import type { VfioOptions } from '../options.ts';
 import { ENTRY_READ, ENTRY_WRITE, type IoPageTable } from './io-page-table.ts';
 import { IovaAperture, PinnedMappings } from './pinned-mappings.ts';
 import { MemoryLock } from './memory-lock.ts';
+import { OtherDevices, type SharedContainer } from './other-devices.ts';
 const PERMISSIONS = IOMMU_IOAS_MAP_READABLE | IOMMU_IOAS_MAP_WRITEABLE;
 /** Addresses and lengths have 64 bits. */
 const WRAP = 2 ** 64;
 /** A large page, for Linux with transparent huge pages; without them an address is aligned to a page only. */
 const MOST_ALIGNED = 2 ** 21;
-/** Limit of mappings of this simulation; iommufd itself has none. */
-const MOST_AREAS = 2 ** 16;
-
 /**
  * A simulated I/O address space of iommufd, attached to one device. Refuses what Linux refuses, in the order of the
- * kernel's checks (`iommufd_ioas_map`, `iopt_map_user_pages`, `iopt_unmap_iova`).
+ * kernel's checks (`iommufd_ioas_map`, `iopt_map_user_pages`, `iopt_unmap_iova`). It holds any number of mappings.
  */
-export class SimulatedIoas implements IommufdIoas {
+export class SimulatedIoas implements IommufdIoas, SharedContainer {
   readonly type = 'iommufd';
   readonly #memory: GuestMemory;
   readonly #mappings: PinnedMappings;
   readonly #aperture: IovaAperture;
   readonly #lock: MemoryLock;
+  readonly #alignment: number;
+  readonly #others: OtherDevices;
   /** The addresses among which the kernel chooses. */
   #allowed: readonly IovaRange[];
 
-  constructor(memory: GuestMemory, table: IoPageTable, options: VfioOptions) {
-    const { memoryLockLimit, lockedByUser, capIpcLock } = options;
+  /**
+   * `alignment` of addresses and lengths is that of the IOMMU's pages unless given. These are not larger than the
+   * kernel's: no device behind such an IOMMU can be attached, and the options refuse it.
+   */
+  constructor(memory: GuestMemory, table: IoPageTable, options: VfioOptions, alignment: number = options.pageSize) {
+    const { memoryLockLimit, lockedByUser, capIpcLock, pageSize, hostPageSize = pageSize } = options;
     this.#memory = memory;
+    this.#alignment = alignment;
     this.#aperture = new IovaAperture(table.addressWidth, options.reserved ?? []);
-    this.#lock = new MemoryLock({ limit: memoryLockLimit, lockedBefore: lockedByUser, capIpcLock });
-    this.#mappings = new PinnedMappings(table, this.#lock, MOST_AREAS);
+    this.#lock = new MemoryLock({ limit: memoryLockLimit, lockedBefore: lockedByUser, capIpcLock, hostPageSize });
+    this.#mappings = new PinnedMappings(table, this.#lock);
     this.#allowed = this.#aperture.ranges;
+    this.#others = new OtherDevices(memory, options.otherDevices ?? []);
+    this.#others.open(this);
   }
 
   /** Bytes that count against the memory-lock limit of the user; a page that is mapped twice counts twice. */
@@ -58,9 +66,30 @@ export class SimulatedIoas implements IommufdIoas {
     return this.#lock.lockedBytes;
   }
 
+  get iovaRanges(): readonly IovaRange[] {
+    return this.#aperture.ranges;
+  }
+
+  get otherDevices(): readonly OtherDeviceState[] {
+    return this.#others.states;
+  }
+
+  attach(): number {
+    return 0;
+  }
+
+  mapShared(address: number, iova: number, size: number): number {
+    return Math.min(this.#map(address, iova, size, ENTRY_READ | ENTRY_WRITE), 0);
+  }
+
+  /** All address spaces of a user count against its one limit. */
+  lockElsewhere(pages: number): boolean {
+    return this.#lock.charge(pages);
+  }
+
   info(): IoasInfo {
     return {
-      alignment: PAGE_SIZE,
+      alignment: this.#alignment,
       iovaRanges: this.#aperture.ranges,
       memoryLockLimit: this.#lock.limit,
       lockedBytes: this.#lock.countedBytes,
@@ -81,22 +110,52 @@ export class SimulatedIoas implements IommufdIoas {
     if ((flags & ~(PERMISSIONS | IOMMU_IOAS_MAP_FIXED_IOVA)) !== 0) return EOPNOTSUPP;
     if (iova >= WRAP || size >= WRAP) return EOVERFLOW;
     if ((flags & PERMISSIONS) === 0) return EINVAL;
+    const place = (flags & IOMMU_IOAS_MAP_FIXED_IOVA) === 0 ? undefined : iova;
+    return this.mapPages(address, place, size, permissionsOf(flags));
+  }
+
+  /**
+   * What both interfaces of the kernel have in common (`iopt_map_user_pages`): maps at `iova`, or at an address that the
+   * kernel chooses. Returns the address, or a negated errno.
+   */
+  mapPages(address: number, iova: number | undefined, size: number, permissions: number): number {
+    const place = this.#map(address, iova, size, permissions);
+    if (place >= 0) this.#others.mapped();
+    return place;
+  }
+
+  #map(address: number, iova: number | undefined, size: number, permissions: number): number {
     if (!(size > 0)) return EINVAL;
     if (address + size > WRAP) return EOVERFLOW;
-    if (size % PAGE_SIZE !== 0) return EINVAL;
-    const place = (flags & IOMMU_IOAS_MAP_FIXED_IOVA) === 0 ? this.#choose(address, size) : this.#check(iova, size);
+    if (size % this.#alignment !== 0) return EINVAL;
+    const place = iova === undefined ? this.#choose(address, size) : this.#check(iova, size);
     if (place < 0) return place;
-    if (address % PAGE_SIZE !== 0) return EINVAL;
+    if (address % this.#alignment !== 0) return EINVAL;
     if (!this.#memory.contains(address, size)) return EFAULT;
+    // The I/O page table has no entry that permits nothing.
+    if (permissions === 0) return EINVAL;
     // The kernel accounts after it pinned all pages, so EFAULT for a missing page comes before ENOMEM.
-    const isFull = this.#mappings.entries.count === MOST_AREAS;
-    return !isFull && this.#mappings.add(address, place, size, permissionsOf(flags)) ? place : ENOMEM;
+    return this.#mappings.add(address, place, size, permissions) ? place : ENOMEM;
   }
 
   unmap(iova: number, size: number): number {
-    const { entries } = this.#mappings;
-    if (iova === 0 && size === IOAS_UNMAP_ALL) return this.#mappings.remove(0, entries.count);
+    if (iova === 0 && size === IOAS_UNMAP_ALL) return this.unmapAll();
     if (iova >= WRAP || size >= WRAP) return EOVERFLOW;
+    const unmapped = this.unmapPages(iova, size);
+    return unmapped === 0 ? ENOENT : unmapped;
+  }
+
+  /** Unmaps every mapping, and returns their bytes. */
+  unmapAll(): number {
+    return this.#mappings.remove(0, this.#mappings.entries.count);
+  }
+
+  /**
+   * What both interfaces of the kernel have in common (`iopt_unmap_iova`): unmaps whole mappings in ascending order, up
+   * to one that the range bisects. Returns the bytes, 0 where nothing was mapped, or a negated errno.
+   */
+  unmapPages(iova: number, size: number): number {
+    const { entries } = this.#mappings;
     if (!(size > 0)) return EINVAL;
     if (iova + size > WRAP) return EOVERFLOW;
     const end = iova + size;
@@ -109,11 +168,24 @@ export class SimulatedIoas implements IommufdIoas {
     }
     // The kernel has already unmapped those before the one that is bisected.
     const unmapped = this.#mappings.remove(first, behind - first);
-    return isBisected || unmapped === 0 ? ENOENT : unmapped;
+    return isBisected ? ENOENT : unmapped;
+  }
+
+  /**
+   * Makes two mappings of the one that has both `iova` and the byte before it, if any (`iopt_cut_iova`). Returns 0, or
+   * EINVAL for an address that is not aligned.
+   */
+  cut(iova: number): number {
+    const { entries } = this.#mappings;
+    const index = entries.indexAt(iova);
+    if (index === entries.count || entries.start(index) >= iova) return 0;
+    if (iova % this.#alignment !== 0) return EINVAL;
+    entries.split(index, iova, (entries.end(index) - iova) / PAGE_SIZE);
+    return 0;
   }
 
   #check(iova: number, size: number): number {
-    if (iova % PAGE_SIZE !== 0) return EINVAL;
+    if (iova % this.#alignment !== 0) return EINVAL;
     if (iova + size > WRAP) return EOVERFLOW;
     if (!this.#aperture.holds(iova, size)) return EINVAL;
     return this.#mappings.entries.overlaps(iova, iova + size) ? EEXIST : iova;
@@ -126,11 +198,11 @@ export class SimulatedIoas implements IommufdIoas {
   #choose(address: number, size: number): number {
     if (size >= WRAP / 2) return EOVERFLOW;
     const alignment = Math.min(2 ** Math.ceil(Math.log2(size)), alignmentOf(address));
-    if (alignment < PAGE_SIZE) return EINVAL;
+    if (alignment < this.#alignment) return EINVAL;
     const { entries } = this.#mappings;
     for (let i = 0; i < this.#allowed.length; i++) {
       const { start, end } = this.#allowed[i]!;
-      let iova = alignUp(Math.max(start, PAGE_SIZE), alignment);
+      let iova = alignUp(Math.max(start, this.#alignment), alignment);
       for (let next = entries.indexAt(iova); iova + size - 1 <= end; next++) {
         if (next === entries.count || entries.start(next) >= iova + size) return iova;
         // Alignment may already have moved the address behind this mapping.

@@ -1,5 +1,6 @@
 import { PAGE_SIZE, type GuestMemory } from '@virtio-platform/core/memory';
 import { EBUSY, EFAULT, EINVAL, ENOMEM, ENOSPC, ENOTTY, ENXIO, EPERM } from '../container/errno.ts';
+import { LARGEST_LEVEL, tceLevelBytes, tceTableBytes } from '../container/tce-table.ts';
 import {
   DEFAULT_WINDOW_PAGE_SIZE,
   VFIO_DMA_MAP_FLAG_READ,
@@ -9,20 +10,19 @@ import {
 } from '../container/vfio-container.ts';
 import type { VfioOptions } from '../options.ts';
 import { MemoryLock, RegisteredMemory } from './memory-lock.ts';
-import { LARGEST_WINDOW, WINDOW_COUNT, type TceWindows } from './tce-windows.ts';
+import { LARGEST_WINDOW, MOST_LEVELS, WINDOW_COUNT, type TceWindows } from './tce-windows.ts';
 const ALL_FLAGS = VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE;
 /** First bus addresses of the windows of a PowerNV host bridge. */
 const WINDOW_STARTS = [0, 2 ** 59] as const;
 const PAGE_SIZES: readonly number[] = [2 ** 12, 2 ** 16, 2 ** 21, 2 ** 24];
-/** POWERNV_IOMMU_MAX_LEVELS. */
-const MOST_LEVELS = 5;
-const TCE_BYTES = 8;
+/** Bits of a bus address that a table of any number of levels can translate. */
+const MOST_ADDRESS_BITS = 55;
 
 /**
  * A simulated sPAPR TCE container of either version, with one group attached. Refuses what Linux refuses, in the order
  * of the kernel's checks (`tce_iommu_ioctl`, `tce_iommu_build`, `tce_iommu_create_window`). Version 1 uses the window
- * that the host has. Version 2 creates a window when it is needed, and charges its table to the memory-lock limit; this
- * simulation charges the last level.
+ * that the host has. Version 2 creates a window when it is needed, and charges its table to the memory-lock limit. As
+ * the kernel, it keeps the charge of a table that it could then not allocate.
  */
 export class SimulatedSpaprContainer implements SpaprContainer {
   readonly type: SpaprContainer['type'];
@@ -32,6 +32,8 @@ export class SimulatedSpaprContainer implements SpaprContainer {
   readonly #registered: RegisteredMemory;
   readonly #defaultWindowSize: number;
   readonly #backingPageSize: number;
+  /** Of each window: what its table was charged with, in pages of 4 KiB. */
+  readonly #tablePages: number[] = [];
   #isEnabled = false;
   /** Version 2: whether an ioctl was made, from which the kernel knows the process whose memory it accounts. */
   #hasProcess = false;
@@ -59,6 +61,7 @@ export class SimulatedSpaprContainer implements SpaprContainer {
     return {
       defaultWindowSize: this.#defaultWindowSize,
       pageSizes: this.type === 'spapr-v2' ? PAGE_SIZES : [],
+      maxLevels: this.type === 'spapr-v2' ? MOST_LEVELS : 1,
       maxWindows: this.type === 'spapr-v2' ? WINDOW_COUNT : 1,
       memoryLockLimit: this.#lock.limit,
       lockedBytes: this.#lock.countedBytes,
@@ -111,7 +114,7 @@ export class SimulatedSpaprContainer implements SpaprContainer {
     const window = this.#find(start);
     if (window < 0) return EINVAL;
     this.#clear(window, this.#windows.start(window), this.#windows.size(window));
-    this.#lock.release(tablePages(this.#windows.size(window), this.#windows.pageSize(window)));
+    this.#lock.release(this.#tablePages[window]!);
     this.#windows.close(window);
     return 0;
   }
@@ -164,9 +167,14 @@ export class SimulatedSpaprContainer implements SpaprContainer {
     if (!PAGE_SIZES.includes(pageSize)) return EINVAL;
     const isTable = Number.isInteger(Math.log2(size)) && size >= pageSize && levels >= 1 && levels <= MOST_LEVELS;
     if (!isTable) return EINVAL;
-    if (size > LARGEST_WINDOW || !this.#lock.charge(tablePages(size, pageSize))) return ENOMEM;
+    const pages = tceTableBytes({ size, pageSize }, levels) / PAGE_SIZE;
+    if (!this.#lock.charge(pages)) return ENOMEM;
+    const level = tceLevelBytes({ size, pageSize }, levels);
+    if (Math.log2(level / 8) * levels + Math.log2(pageSize) >= MOST_ADDRESS_BITS) return EINVAL;
+    if (level > LARGEST_LEVEL || size > LARGEST_WINDOW) return ENOMEM;
     const start = WINDOW_STARTS[window === 0 ? 0 : 1];
     this.#windows.open(window, start, size, pageSize);
+    this.#tablePages[window] = pages;
     return start;
   }
 
@@ -204,13 +212,19 @@ export class SimulatedSpaprContainer implements SpaprContainer {
     const { table } = this.#windows;
     const pageSize = this.#windows.pageSize(window);
     let hasLost = false;
-    for (let done = 0; done < size; done += pageSize) {
-      const at = this.#windows.tableAddress(window, this.#offset(window, iova + done));
+    const first = this.#windows.tableAddress(window, this.#offset(window, iova));
+    for (let done = 0; done < size;) {
+      const at = first + done;
       const entry = table.entry(at >>> 0, Math.floor(at / 0x1_0000_0000));
-      if (entry === 0) continue;
+      if (entry === 0) {
+        // A large window is mostly without tables.
+        done += Math.ceil(table.emptyRun(at) / pageSize) * pageSize;
+        continue;
+      }
       hasLost = true;
       this.#release((entry >>> 2) * PAGE_SIZE, pageSize);
       table.empty(at, pageSize);
+      done += pageSize;
     }
     if (hasLost) table.invalidate();
   }
@@ -227,9 +241,4 @@ export class SimulatedSpaprContainer implements SpaprContainer {
   #isInside(window: number, iova: number, size: number): boolean {
     return size >= 0 && this.#offset(window, iova) + size <= this.#windows.size(window);
   }
-}
-
-/** Pages of the table of a window, as it is charged to the process that creates it. */
-function tablePages(size: number, pageSize: number): number {
-  return Math.ceil(((size / pageSize) * TCE_BYTES) / PAGE_SIZE);
 }

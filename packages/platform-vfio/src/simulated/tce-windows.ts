@@ -10,18 +10,20 @@ import { IoPageTable, IoPageTableTranslation, type IoPageTableState } from './io
 
 /** How many windows one group has (IOMMU_TABLE_GROUP_MAX_TABLES). */
 export const WINDOW_COUNT = 2;
-/** Bytes of the largest window: the entries of each of the two windows have half of a 39-bit table. */
-export const LARGEST_WINDOW: number = 2 ** 38;
+/** Bytes of the largest window: the entries of each of the two windows have half of a 48-bit table. */
+export const LARGEST_WINDOW: number = 2 ** 47;
+/** How many levels the table of a created window can have (POWERNV_IOMMU_MAX_LEVELS). */
+export const MOST_LEVELS = 5;
 
-const TABLE_ADDRESS_WIDTH = 39;
+const TABLE_ADDRESS_WIDTH = 48;
 const WORD = 0x1_0000_0000;
 /**
- * Registers of a window: first bus address as low and high word, pages of 4 KiB in it (0: closed), bytes that one TCE
- * translates.
+ * Registers of a window: first bus address as low and high word, the power of two of bytes in it (0: closed), bytes that
+ * one TCE translates.
  */
 const START_LOW = 0;
 const START_HIGH = 1;
-const PAGES = 2;
+const SIZE_SHIFT = 2;
 const PAGE_BYTES = 3;
 const REGISTERS = 4;
 
@@ -58,18 +60,18 @@ export class TceWindows {
     return { registers: this.#buffer, table: { buffer: this.table.buffer, addressWidth: this.table.addressWidth } };
   }
 
-  /** `start` and `size` are multiples of the page, and the size at most {@link LARGEST_WINDOW}. */
+  /** `start` is a multiple of the page, and `size` a power of two of at most {@link LARGEST_WINDOW}. */
   open(window: number, start: number, size: number, pageSize: number): void {
     const at = window * REGISTERS;
     this.#registers[at + START_LOW] = start % WORD;
     this.#registers[at + START_HIGH] = Math.floor(start / WORD);
     this.#registers[at + PAGE_BYTES] = pageSize;
     // Last, because a device in another thread sees the window from this store on.
-    Atomics.store(this.#registers, at + PAGES, size / PAGE_SIZE);
+    Atomics.store(this.#registers, at + SIZE_SHIFT, Math.log2(size));
   }
 
   close(window: number): void {
-    Atomics.store(this.#registers, window * REGISTERS + PAGES, 0);
+    Atomics.store(this.#registers, window * REGISTERS + SIZE_SHIFT, 0);
   }
 
   isOpen(window: number): boolean {
@@ -82,7 +84,8 @@ export class TceWindows {
 
   /** In bytes; 0 for a closed window. */
   size(window: number): number {
-    return Atomics.load(this.#registers, window * REGISTERS + PAGES) * PAGE_SIZE;
+    const shift = Atomics.load(this.#registers, window * REGISTERS + SIZE_SHIFT);
+    return shift === 0 ? 0 : 2 ** shift;
   }
 
   pageSize(window: number): number {

@@ -42,7 +42,7 @@ function leafTable(index: number): number {
 describe('SimulatedType1Container.mapDma', () => {
   it.each([
     ['an unknown flag', 0, 0, PAGE, RW | 8],
-    ['the flag that updates virtual addresses', 0, 0, PAGE, 4],
+    ['the flag that updates virtual addresses, and a permission', 0, 0, PAGE, 4 | 1],
     ['neither read nor write', 0, 0, PAGE, 0],
     ['no bytes', 0, 0, 0, RW],
     ['a size that is not whole pages', 0, 0, PAGE + 1, RW],
