@@ -40,7 +40,7 @@ export async function strayAccesses(device: string): Promise<StrayAccess[]> {
       simulate: undefined,
       baseDirectory: '/',
     },
-    { device, container: 'type1v2', interrupts: 'messages' },
+    { device, container: 'type1v2', sharesWith: [], interrupts: 'messages' },
   ).boot();
   try {
     return tryStrayAccesses(machine);

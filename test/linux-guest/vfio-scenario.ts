@@ -41,6 +41,8 @@ export const WORK = {
   'net-packed': triedRequests(5000),
   'entropy-split': triedRequests(2000),
   'entropy-packed': triedRequests(2000),
+  'exec-split': triedRequests(2000),
+  'exec-packed-streaming': 300,
 } as const;
 
 /** Each profile that one command runs, in order: what differs from the shipped ones. */
@@ -58,6 +60,8 @@ workload: { requests: 1000, blockSize: ${BLOCK} }`,
   'net-packed': otherRun('net', 'packed', WORK['net-packed']),
   'entropy-split': otherRun('entropy', 'split', WORK['entropy-split']),
   'entropy-packed': otherRun('entropy', 'packed', WORK['entropy-packed']),
+  'exec-split': execRun('split', WORK['exec-split'], ''),
+  'exec-packed-streaming': execRun('packed', WORK['exec-packed-streaming'], 'driver: { buffers: streaming }'),
   bare: `extends: block.yaml
 machine: { device: "${DEVICE.bare}" }
 expect: { outcome: refused, refusal: EPERM }`,
@@ -72,6 +76,21 @@ function blockRun(device: DeviceName, layout: string, seed: number, more: string
 machine: { device: "${DEVICE[device]}"${more} }
 queue: { layout: ${layout} }
 workload: { requests: ${REQUESTS}, blockSize: ${BLOCK}, seed: ${seed} }`;
+}
+
+/**
+ * The memory of the process gets other addresses while the device works, three times; and another device is in the
+ * container.
+ */
+function execRun(layout: string, requests: number, more: string): string {
+  return `extends: block.yaml
+machine: { device: "${DEVICE.checks}", sharesWith: ["${DEVICE.entropy}"] }
+queue: { layout: ${layout} }
+${more}
+workload:
+  requests: ${requests}
+  blockSize: ${BLOCK}
+  disruptions: [{ after: 100, do: exec }, { after: 101, do: exec }, { after: ${requests / 2}, do: exec }]`;
 }
 
 function otherRun(type: 'net' | 'entropy', layout: string, requests: number): string {
@@ -120,7 +139,7 @@ function writeProfiles(folder: string): void {
 function script(folder: string): string {
   const main = guestNode(folder, 'main');
   const commands = {
-    checks: `${guestNode(folder, 'vfio-checks')} ${DEVICE.checks}`,
+    checks: `${guestNode(folder, 'vfio-checks')} ${DEVICE.checks} ${DEVICE.entropy}`,
     runs: `${main} run ${Object.keys(RUNS)
       .map((name) => `run-${name}.yaml`)
       .join(' ')} --json`,

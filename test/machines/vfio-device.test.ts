@@ -17,6 +17,7 @@ const skipped = missing === undefined ? '' : ` (needs ${missing.what}: ${missing
 interface ContainerResult {
   readonly check: string;
   readonly type: string;
+  readonly devices: number;
   readonly failure: string | null;
 }
 
@@ -50,6 +51,8 @@ describe.skipIf(missing !== undefined)(`a process without privileges behind the 
     const expected = TYPE1_CONTAINER_CHECKS.filter((check) => check.type === undefined || check.type === type);
     expect(tried.map(({ check }) => check)).toEqual(expected.map(({ name }) => name));
     expect(tried.filter(({ failure }) => failure !== null)).toEqual([]);
+    // Memory is counted once for both devices of a container, as the simulated one has it.
+    expect(new Set(tried.map(({ devices }) => devices))).toEqual(new Set([type === 'type1' ? 1 : 2]));
   });
 
   it('drives a disk by a client that waits in the event loop, woken by each notification', () => {
@@ -97,6 +100,13 @@ describe.skipIf(missing !== undefined)(`a process without privileges behind the 
       differences: [],
     });
   });
+
+  it.each(['exec-split', 'exec-packed-streaming'])(
+    'keeps its device in %s while its memory gets other addresses, and shares the container',
+    (name) => {
+      expect(reports.get(name)!.workload).toMatchObject({ interruptions: 3, repeated: 0 });
+    },
+  );
 
   it('maps each buffer anew where it is told to, and pools once elsewhere', () => {
     expect(reports.get('type1-streaming')!.dma.maps).toBeGreaterThan(3000);

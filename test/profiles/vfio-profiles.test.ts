@@ -1,13 +1,20 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { CONTAINER_TYPES, vfioOptionsSchema } from '@virtio-platform/platform-vfio';
-import { loadProfiles } from '@virtio-platform/profile';
+import { checkPlugins, loadProfiles } from '@virtio-platform/profile';
 import { runProfile, type RunReport } from '@virtio-platform/runner';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { ROOT } from '../command/command.ts';
+import { triedRequests } from '../machines/tried-requests.ts';
 const FOLDER = join(ROOT, 'profiles/vfio');
 const files = readdirSync(FOLDER);
-const runs = (await Promise.all(files.map((name) => loadProfiles(join(FOLDER, name))))).flat();
+/** What the profiles ask for that show something over many requests: tests make a tenth of them. */
+const MANY = 20_000;
+const runs = (await Promise.all(files.map((name) => loadProfiles(join(FOLDER, name))))).flat().map((profile) => {
+  const { workload } = profile;
+  if (workload.requests !== MANY) return profile;
+  return { ...profile, workload: { ...workload, requests: triedRequests(MANY, 1 / 10) } };
+});
 
 /** Why those fail that are there to fail: an errno says it, and the message what it means. */
 const FAILURES: Readonly<Record<string, readonly RegExp[]>> = {
@@ -17,8 +24,30 @@ const FAILURES: Readonly<Record<string, readonly RegExp[]>> = {
   ],
   'vfio-spapr-v1': [/^cannot enable the container: ENOMEM$/],
   'vfio-spapr-v2': [/^cannot map through TCEs of 2MiB: EPERM$/, /^cannot register 16777216 bytes of memory: ENOMEM$/],
-  'vfio-iommufd': [/to an I\/O virtual address: ENOMEM/],
+  'vfio-iommufd [': [/to an I\/O virtual address: ENOMEM/],
+  'vfio-iommufd-container': [/cannot map \d+ bytes .*: ENOMEM; .* of the 8388608 that may be/],
+  'vfio-exec': [/^the process after exec cannot take over 65536 bytes .*: ENOMEM; 8192 bytes are pinned, of the 65536/],
+  'vfio-several-devices': [
+    /ENOMEM; 0 bytes are pinned, of the 8388608 that may be and of which others hold 8388608$/,
+    /ENOSPC; the container takes 0 more mappings$/,
+  ],
+  'vfio-large-pages': [
+    /^not even one request can be mapped: the platform lets the device reach no such memory/,
+    /cannot map \d+ bytes .*: EINVAL/,
+  ],
+  'vfio-spapr-large-window': [
+    /^cannot create a window of 256GiB in pages of 64KiB with a table of 1 level: ENOMEM$/,
+    /^cannot create a window of 256GiB in pages of 64KiB with a table of 2 levels: ENOMEM$/,
+  ],
+  'vfio-entry-limit': [/ENOSPC; the container takes 0 more mappings$/],
 };
+
+/** The bytes beside buffers that the runs of a profile show, of those that come to their end. */
+function besideBuffers(reports: readonly RunReport[], name: string): number[] {
+  return reports
+    .filter(({ profile, outcome }) => profile.startsWith(name) && outcome === 'completed')
+    .map(({ statistics }) => statistics['bytes beside buffers']?.['most'] ?? 0);
+}
 
 describe('the profiles of the kinds of container', () => {
   const reports: RunReport[] = [];
@@ -61,10 +90,57 @@ describe('the profiles of the kinds of container', () => {
 
   it('map one by one where they say so', () => {
     const streaming = reports.filter(
-      ({ profile, outcome }) => outcome === 'completed' && profile.includes('streaming'),
+      // A packet takes fewer mappings than a request to a disk.
+      ({ profile, outcome }) =>
+        outcome === 'completed' && profile.includes('streaming') && !profile.startsWith('vfio-net'),
     );
     expect(streaming.length).toBeGreaterThanOrEqual(4);
     expect(streaming.filter(({ dma, workload }) => dma.maps < 3 * workload.requests)).toEqual([]);
+  });
+
+  it('say how much lies beside buffers in pages of the IOMMU, and nothing where pools fill them', () => {
+    expect(besideBuffers(reports, 'vfio-large-pages').map((bytes) => bytes > 0)).toEqual([
+      false,
+      false,
+      true,
+      true,
+      false,
+      true,
+    ]);
+    // A request of three segments in pages of 64 KiB shows up to three such pages.
+    expect(Math.max(...besideBuffers(reports, 'vfio-large-pages'))).toBeGreaterThan(32 * 2 ** 16);
+  });
+
+  it('say which device was refused its memory', () => {
+    const refused = reports
+      .filter(({ profile }) => profile.startsWith('vfio-several-devices'))
+      .map(({ outcome, statistics }) => [outcome, statistics['refused to other devices, errno']?.['net0']]);
+    expect(refused.filter(([, errno]) => errno !== undefined)).toEqual([['completed', 12]]);
+    expect(refused.filter(([outcome]) => outcome === 'failed')).toHaveLength(2);
+  });
+
+  it('are refused when they are checked where a container keeps nothing over exec, with why', async () => {
+    const [exec] = await loadProfiles(join(FOLDER, 'exec.yaml'));
+    const { platform } = exec!;
+    const check = async (container: string): Promise<unknown> => {
+      const use = { ...platform, options: { container } };
+      return await checkPlugins({ ...exec!, platform: use }).catch((error: unknown) => error);
+    };
+    for (const container of ['type1', 'type1v2']) expect(await check(container)).toHaveProperty('platform');
+    for (const container of ['iommufd', 'iommufd-type1', 'iommufd-type1v2', 'spapr-v1', 'spapr-v2', 'noiommu']) {
+      expect(await check(container)).toMatchObject({
+        code: 'ERR_PLUGIN_EXEC',
+        message: expect.stringMatching(
+          new RegExp(
+            `has a container of ${container}, which knows no other addresses .*, and workload.disruptions has do: exec`,
+          ),
+        ),
+        hint: expect.stringContaining('container: type1v2'),
+      });
+    }
+    const [legacy] = await loadProfiles(join(ROOT, 'profiles/intel-iommu.yaml'));
+    const other = checkPlugins({ ...legacy!, workload: exec!.workload });
+    await expect(other).rejects.toThrow(/platform intel-iommu has no process that could call exec/);
   });
 
   it.each(files)('%s is named after itself, and teaches', (file) => {
