@@ -36,8 +36,8 @@ export interface VfioOptions {
   /** Of sPAPR version 2: the window to create and use, instead of the default one. */
   readonly window?: WindowRequest | undefined;
   /**
-   * `widen`: the device gets whole pages, and with them what lies beside a buffer. `refuse`: a buffer that does not fill
-   * whole pages is not mapped.
+   * `widen`: the device gets whole pages, and with them what lies beside a buffer. `refuse`: a buffer that does not
+   * fill whole pages is not mapped.
    */
   readonly partialPages: (typeof PARTIAL_PAGES)[number];
   /** Whether interrupts of the device are remapped, so that it can raise only its own. */

@@ -49,8 +49,8 @@ export class ProcessMemory {
   }
 
   /**
-   * Maps the memory at other addresses too, and gives the kernel those from now on. It is how a process that called exec
-   * sees the memory of the one before. Throws {@link HostError}.
+   * Maps the memory at other addresses too, and gives the kernel those from now on. It is how a process that called
+   * exec sees the memory of the one before. Throws {@link HostError}.
    */
   relocate(): void {
     const alias = this.#mapping.alias();

@@ -20,9 +20,9 @@ export function tceLevelBytes({ size, pageSize }: WindowSize, levels: number): n
 }
 
 /**
- * Bytes that the table of a window counts against the memory-lock limit (`pnv_pci_ioda2_get_table_size`): every level in
- * full, although all but the first are allocated when they are used, and all of it twice, because the kernel keeps the
- * addresses that the process gave beside those of the hardware.
+ * Bytes that the table of a window counts against the memory-lock limit (`pnv_pci_ioda2_get_table_size`): every level
+ * in full, although all but the first are allocated when they are used, and all of it twice, because the kernel keeps
+ * the addresses that the process gave beside those of the hardware.
  */
 export function tceTableBytes(window: WindowSize, levels: number): number {
   const level = tceLevelBytes(window, levels);

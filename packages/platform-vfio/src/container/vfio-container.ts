@@ -5,8 +5,8 @@ export const VFIO_DMA_MAP_FLAG_READ = 1;
 /** VFIO_DMA_MAP_FLAG_WRITE of linux/vfio.h: the device may write. */
 export const VFIO_DMA_MAP_FLAG_WRITE = 2;
 /**
- * VFIO_DMA_MAP_FLAG_VADDR of linux/vfio.h: gives a mapping whose memory was invalidated the memory at `address`. Neither
- * read nor write may be set beside it.
+ * VFIO_DMA_MAP_FLAG_VADDR of linux/vfio.h: gives a mapping whose memory was invalidated the memory at `address`.
+ * Neither read nor write may be set beside it.
  */
 export const VFIO_DMA_MAP_FLAG_VADDR = 4;
 /** VFIO_DMA_UNMAP_FLAG_ALL of linux/vfio.h: unmaps every mapping; address and size must be 0. */
@@ -89,23 +89,23 @@ export interface Type1Container {
   /** VFIO_CHECK_EXTENSION: 1 where the container has it, 0 otherwise; such as {@link VFIO_UPDATE_VADDR}. */
   checkExtension(extension: number): number;
   /**
-   * VFIO_IOMMU_MAP_DMA: maps `size` bytes of process memory (`address`: a byte offset into guest memory) at `iova`. With
-   * {@link VFIO_DMA_MAP_FLAG_VADDR} it maps nothing: a mapping of exactly this range, whose memory was invalidated, gets
-   * this memory. ENOENT where none is, EINVAL where it is not exactly this one or still valid, ENOMEM where it is more
-   * than the process that calls may lock.
+   * VFIO_IOMMU_MAP_DMA: maps `size` bytes of process memory (`address`: a byte offset into guest memory) at `iova`.
+   * With {@link VFIO_DMA_MAP_FLAG_VADDR} it maps nothing: a mapping of exactly this range, whose memory was
+   * invalidated, gets this memory. ENOENT where none is, EINVAL where it is not exactly this one or still valid, ENOMEM
+   * where it is more than the process that calls may lock.
    */
   mapDma(address: number, iova: number, size: number, flags: number): number;
   /**
    * VFIO_IOMMU_UNMAP_DMA: returns the bytes unmapped, 0 when no mapping was there. What a range unmaps that bisects a
    * mapping depends on the type:
    * - `type1v2`: nothing, EINVAL.
-   * - `type1`: each mapping whose first address is in the range, including the part behind the range. A range that begins
-   *   inside a mapping unmaps nothing and still succeeds.
+   * - `type1`: each mapping whose first address is in the range, including the part behind the range. A range that
+   *   begins inside a mapping unmaps nothing and still succeeds.
    * - `iommufd-type1v2`: what lies before the bisected mapping, ENOENT.
    * - `iommufd-type1`: exactly the range. The rest of the mapping stays.
    *
-   * With {@link VFIO_DMA_UNMAP_FLAG_VADDR} it invalidates the memory of these mappings, and returns their bytes; EINVAL,
-   * and all of them are valid again, where one of them was invalid.
+   * With {@link VFIO_DMA_UNMAP_FLAG_VADDR} it invalidates the memory of these mappings, and returns their bytes;
+   * EINVAL, and all of them are valid again, where one of them was invalid.
    */
   unmapDma(iova: number, size: number, flags?: number): number;
   /**

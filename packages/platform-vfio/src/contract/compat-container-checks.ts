@@ -119,8 +119,8 @@ const UNMAP_CHECKS: readonly Type1ContainerCheck[] = [
 
 /**
  * The rules of the container that iommufd has in place of VFIO's (`vfio_compat.c`, `iopt_map_user_pages`,
- * `iopt_unmap_iova`), for containers as {@link TYPE1_CONTAINER_CHECKS} has them. Its user may lock less than the process
- * has memory.
+ * `iopt_unmap_iova`), for containers as {@link TYPE1_CONTAINER_CHECKS} has them. Its user may lock less than the
+ * process has memory.
  */
 export const COMPAT_CONTAINER_CHECKS: readonly Type1ContainerCheck[] = [
   ...INVALID_MAPPINGS.map(([what, errno, address, iova, size, flags]): Type1ContainerCheck => ({

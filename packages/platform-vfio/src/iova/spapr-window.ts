@@ -94,8 +94,8 @@ function mayLock(container: SpaprContainer, bytes: number): boolean {
 }
 
 /**
- * Creates a window. Unless the levels of its table are given it has as few as it can, since more of them cost the device
- * more reads, and the kernel keeps what it counted for a table that it could then not allocate.
+ * Creates a window. Unless the levels of its table are given it has as few as it can, since more of them cost the
+ * device more reads, and the kernel keeps what it counted for a table that it could then not allocate.
  */
 function createWindow(container: SpaprContainer, request: WindowRequest): { start: number; levels: number } {
   const most = container.info().maxLevels;

@@ -22,9 +22,9 @@ const ANY_NUMBER = 2 ** 32 - 1;
 
 /**
  * The container that iommufd has in place of VFIO's (CONFIG_IOMMUFD with /dev/iommu opened as a container; in Linux
- * `vfio_compat.c`), simulated over an I/O address space. It answers as iommufd does: other errors than type 1, unmapping
- * by other rules, no update of memory addresses, and memory counts for the user. A range with nothing in it unmaps 0
- * bytes, as since Linux 6.18 (6.12.59, 6.6.117); before that it was ENOENT.
+ * `vfio_compat.c`), simulated over an I/O address space. It answers as iommufd does: other errors than type 1,
+ * unmapping by other rules, no update of memory addresses, and memory counts for the user. A range with nothing in it
+ * unmaps 0 bytes, as since Linux 6.18; before that it was ENOENT.
  */
 export class SimulatedCompatContainer implements Type1Container {
   readonly type: 'iommufd-type1' | 'iommufd-type1v2';

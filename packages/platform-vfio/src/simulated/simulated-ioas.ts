@@ -115,8 +115,8 @@ export class SimulatedIoas implements IommufdIoas, SharedContainer {
   }
 
   /**
-   * What both interfaces of the kernel have in common (`iopt_map_user_pages`): maps at `iova`, or at an address that the
-   * kernel chooses. Returns the address, or a negated errno.
+   * What both interfaces of the kernel have in common (`iopt_map_user_pages`): maps at `iova`, or at an address that
+   * the kernel chooses. Returns the address, or a negated errno.
    */
   mapPages(address: number, iova: number | undefined, size: number, permissions: number): number {
     const place = this.#map(address, iova, size, permissions);

@@ -18,8 +18,8 @@ export const MOST_LEVELS = 5;
 const TABLE_ADDRESS_WIDTH = 48;
 const WORD = 0x1_0000_0000;
 /**
- * Registers of a window: first bus address as low and high word, the power of two of bytes in it (0: closed), bytes that
- * one TCE translates.
+ * Registers of a window: first bus address as low and high word, the power of two of bytes in it (0: closed), bytes
+ * that one TCE translates.
  */
 const START_LOW = 0;
 const START_HIGH = 1;
