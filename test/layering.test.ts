@@ -43,6 +43,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'core',
     'host',
     'mmio',
+    'options',
     'pci',
     'platform-intel-iommu',
     'platform-pseries',

@@ -27,6 +27,7 @@ const LARGE = [
   'mmio-legacy',
   'modern',
   'pseries',
+  'pseries-firmware',
   'sev',
   'virt',
   'virtio-iommu',

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { intelIommuSchema, type IntelIommuProperties } from './intel-iommu-properties.ts';
 import { BOARDS, isMmioBoard, type BoardName } from './board/board-name.ts';
 import { MMIO_SLOTS } from './board/board-slot.ts';
+import { hostBridgeSchema, type HostBridgeProperties } from './host-bridge-properties.ts';
 import { overriddenArguments } from './overridden-arguments.ts';
 import { virtioIommuSchema, type VirtioIommuProperties } from './virtio-iommu-properties.ts';
 
@@ -17,6 +18,8 @@ export interface QemuOptions {
   readonly intelIommu?: IntelIommuProperties | undefined;
   /** Properties of the virtio-iommu; only where it is the IOMMU. */
   readonly virtioIommu?: VirtioIommuProperties | undefined;
+  /** Properties of the host bridge; only of pseries. */
+  readonly hostBridge?: HostBridgeProperties | undefined;
   /** The virtio-mmio slot of the device, on a board with slots. */
   readonly slot?: number | undefined;
   readonly interrupts: InterruptMode;
@@ -50,6 +53,9 @@ export const qemuOptionsSchema: z.ZodType<QemuOptions> = z
       ),
     intelIommu: intelIommuSchema.optional().describe('The VT-d unit, where machine.iommu is intel.'),
     virtioIommu: virtioIommuSchema.optional().describe('The virtio-iommu, where machine.iommu is virtio.'),
+    hostBridge: hostBridgeSchema
+      .optional()
+      .describe('The host bridge of pseries: where its DMA windows are, and which can be created.'),
     slot: z
       .int()
       .min(0)
@@ -117,6 +123,10 @@ export const qemuOptionsSchema: z.ZodType<QemuOptions> = z
   .refine(({ board, slot = 0 }) => !isMmioBoard(board) || slot < MMIO_SLOTS[board].count, {
     path: ['slot'],
     error: 'the board has fewer slots: microvm has 24, and virt has 32',
+  })
+  .refine(({ board, hostBridge }) => hostBridge === undefined || board === 'pseries', {
+    path: ['hostBridge'],
+    error: 'only pseries has a host bridge with DMA windows',
   })
   .superRefine((options, context) => {
     for (const [section, iommu] of [

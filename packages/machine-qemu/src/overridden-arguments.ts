@@ -1,3 +1,4 @@
+import { HOST_BRIDGE_PROPERTIES } from './host-bridge-properties.ts';
 import { INTEL_IOMMU_PROPERTIES } from './intel-iommu-properties.ts';
 
 /** An argument of the profile that has no effect, or the opposite of what the profile says elsewhere. */
@@ -41,6 +42,10 @@ const OF_INTEL_IOMMU: Readonly<Record<string, string>> = {
   ),
 };
 
+const OF_HOST_BRIDGE: Readonly<Record<string, string>> = Object.fromEntries(
+  Object.entries(HOST_BRIDGE_PROPERTIES).map(([name, key]) => [name, `machine.hostBridge.${key}`]),
+);
+
 /** The IOMMUs that are devices of QEMU, and what a profile writes for each. QEMU takes no second one. */
 const IOMMUS: Readonly<Record<string, string>> = {
   'intel-iommu': 'machine.iommu: intel, and its properties as machine.intelIommu',
@@ -61,6 +66,7 @@ const OF_DRIVERS: readonly (readonly [driver: RegExp, properties: Readonly<Recor
   ],
   [/^virtio-rng-/, { rng: 'the machine' }],
   [/^virtio-iommu-/, { 'boot-bypass': 'machine.virtioIommu', packed: 'machine.virtioIommu', addr: 'the machine' }],
+  [/^spapr-pci-host-bridge$/, OF_HOST_BRIDGE],
   [/^virtio-scsi-/, { num_queues: 'device.queues' }],
   [/^scsi-hd$/, OF_SCSI_DISKS],
   [

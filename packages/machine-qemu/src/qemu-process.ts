@@ -1,6 +1,7 @@
 import { setTimeout } from 'node:timers/promises';
 import { isCodedError } from '@virtio-platform/core';
 import { StartedProgram, UnixSocket, type Disposal, type TemporaryFolder } from '@virtio-platform/host';
+import { hostBridgeArguments } from './host-bridge-properties.ts';
 import { intelIommuArguments, intelIommuSchema } from './intel-iommu-properties.ts';
 import { PC_LOW_MEMORY } from './machine-memory.ts';
 import type { BoardName } from './board/board-name.ts';
@@ -45,6 +46,7 @@ export function qemuArguments(options: QemuOptions, memory: number, firmware: st
     ['-chardev', `socket,id=qtest,fd=${QTEST_DESCRIPTOR}`, '-qtest', 'chardev:qtest', '-qtest-log', '/dev/null'],
     cpu === undefined ? [] : ['-cpu', cpu],
     iommuArguments(options),
+    hostBridgeArguments(options.hostBridge ?? {}),
   ];
   return parts.flat();
 }

@@ -53,11 +53,15 @@ export interface StartedQemu {
 /** Starts QEMU with a board, without the transport and the facilities of the machine. `dispose` ends QEMU. */
 export async function startBoard(
   board: BoardName,
-  { device = ENTROPY, isProtected = false }: { device?: DeviceDescription; isProtected?: boolean } = {},
+  {
+    device = ENTROPY,
+    isProtected = false,
+    hostBridge,
+  }: { device?: DeviceDescription; isProtected?: boolean; hostBridge?: object } = {},
 ): Promise<StartedQemu & { dispose(): Promise<void> }> {
   const disposal = new Disposal();
   try {
-    const options = qemuOptionsSchema.parse({ board });
+    const options = qemuOptionsSchema.parse({ board, hostBridge });
     const folder = new TemporaryFolder();
     disposal.add(() => folder.dispose());
     const backing = createMachineMemory(board, MEMORY[board], isProtected);

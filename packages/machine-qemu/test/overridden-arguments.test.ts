@@ -33,6 +33,8 @@ describe('arguments of the profile that QEMU takes and that change nothing', () 
     'virtio-net-device.mac=52:54:00:00:00:01',
     'virtio-blk-pci.num-queues=4',
     'virtio-serial-device.max_ports=31',
+    'spapr-pci-host-bridge.dma_win_size=128M',
+    'spapr-pci-host-bridge.ddw=off',
   ])('S8 are refused: -global %s', (value) => {
     const issues = issuesOf({ arguments: ['-d', 'guest_errors', '-global', value] });
     expect(issues).toEqual([['arguments.3', expect.stringContaining('has no effect: ')]]);

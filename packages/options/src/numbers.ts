@@ -10,6 +10,15 @@ export const pageAddress: z.ZodType<number, number | bigint> = z
   })
   .meta({ anyOf: [{ type: 'integer', minimum: 0, multipleOf: PAGE_SIZE }] });
 
+/** The schema of a page-aligned bus address of 64 bits: a multiple of 0x1000. Gives a bigint. */
+export const busAddress: z.ZodType<bigint, number | bigint> = z
+  .union([z.int(), z.bigint()])
+  .transform(BigInt)
+  .refine((address) => address >= 0n && address < 2n ** 64n && address % BigInt(PAGE_SIZE) === 0n, {
+    error: 'must be a bus address: a multiple of 0x1000 below 2^64',
+  })
+  .meta({ anyOf: [{ type: 'integer', minimum: 0, multipleOf: PAGE_SIZE }] });
+
 /** The schema of a whole number that is a power of two, from 1 to `maximum`. */
 export function powerOfTwo(maximum: number): z.ZodType<number, number> {
   return z

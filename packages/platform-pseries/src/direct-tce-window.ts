@@ -27,12 +27,18 @@ export class DirectTceWindow {
 
   /** Writes the table. Throws {@link DmaError} `ERR_DMA_WINDOW`, and then the table is empty. */
   static open(memory: GuestMemory, table: TceWindow, path: 'identity' | 'linear'): DirectTceWindow {
+    const { base } = table.window;
+    if (path === 'identity' && base !== 0n)
+      throw windowError(
+        `the default window begins at bus address 0x${base.toString(16)}, so no table makes it the identity`,
+        'use window.mapping: dynamic',
+      );
     const opened = new DirectTceWindow(memory, table, path);
     const status = table.put(0, opened.#pages, 0, READ_WRITE);
     if (status === H_SUCCESS) return opened;
     opened.clear();
     throw windowError(
-      `H_PUT_TCE_INDIRECT answers ${status} while all of memory is mapped`,
+      `the hypervisor answers ${status} while all of memory is mapped`,
       'use window.mapping: dynamic, which maps only the buffers in use',
     );
   }

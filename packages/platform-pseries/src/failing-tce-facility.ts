@@ -25,6 +25,10 @@ export class FailingTceFacility implements TceFacility {
     this.resetWindows = () => (this.#window.next() ? RTAS_HARDWARE_ERROR : inner.resetWindows!());
   }
 
+  get multiTce(): boolean | undefined {
+    return this.#inner.multiTce;
+  }
+
   get defaultWindow(): DmaWindow {
     return this.#inner.defaultWindow;
   }

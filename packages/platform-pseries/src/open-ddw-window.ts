@@ -11,9 +11,16 @@ export type DdwSize = { readonly bytes: number } | { readonly mostPages: number 
  * default one is removed first: no queue uses it yet. If the new window cannot be created, a reset restores the default
  * one alone. Throws {@link DmaError} `ERR_DMA_WINDOW`, and then no window is created.
  */
-export function openDdwWindow(facility: TceFacility, pageSize: number, size: DdwSize): TceWindow {
+export function openDdwWindow(
+  facility: TceFacility,
+  pageSize: number,
+  size: DdwSize,
+  tables: { readonly multiTce?: boolean } = {},
+): TceWindow {
+  const open = (answer: WindowQuery): TceWindow =>
+    new TceWindow(facility, createDdwWindow(facility, answer, pageSize, size), tables);
   const answer = query(facility);
-  if (answer.available > 0) return createDdwWindow(facility, answer, pageSize, size);
+  if (answer.available > 0) return open(answer);
   if (facility.resetWindows === undefined) {
     throw windowError(
       'no further 64-bit window is available',
@@ -26,7 +33,7 @@ export function openDdwWindow(facility: TceFacility, pageSize: number, size: Ddw
     throw windowError(`ibm,remove-pe-dma-window answers ${removed} for the default window`, 'use window.kind: default');
   }
   try {
-    return createDdwWindow(facility, query(facility), pageSize, size);
+    return open(query(facility));
   } catch (error) {
     facility.resetWindows();
     throw error;
@@ -38,7 +45,7 @@ function createDdwWindow(
   { available, maxEntries, pageShifts }: WindowQuery,
   pageSize: number,
   size: DdwSize,
-): TceWindow {
+): DmaWindow {
   const pageShift = Math.log2(pageSize);
   if (!pageShifts.includes(pageShift)) {
     const possible = pageShifts.map((shift) => formatByteSize(2 ** shift)).join(', ');
@@ -69,7 +76,7 @@ function createDdwWindow(
     );
   }
   checkWindow(facility, created.window);
-  return new TceWindow(facility, created.window);
+  return created.window;
 }
 
 /** Throws for a window that the hypervisor places where bus addresses of 64 bits cannot be, or inside a page. */

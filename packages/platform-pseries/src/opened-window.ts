@@ -47,7 +47,8 @@ export function openWindow(
   const { kind, mapping, pageSize } = options.window;
   // Not checked: the machine ends soon, and a window that it did not remove ends with it.
   const remove = (table: TceWindow): void => void facility.removeWindow(table.window.liobn);
-  const defaultWindow = (): TceWindow => new TceWindow(facility, facility.defaultWindow);
+  const { multiTce } = options;
+  const defaultWindow = (): TceWindow => new TceWindow(facility, facility.defaultWindow, { multiTce });
 
   if (mapping === 'identity') {
     const table = defaultWindow();
@@ -55,7 +56,7 @@ export function openWindow(
     return opened(window, table, () => window.clear());
   }
   if (mapping === 'linear') {
-    const table = openDdwWindow(facility, pageSize, { bytes: memory.size });
+    const table = openDdwWindow(facility, pageSize, { bytes: memory.size }, { multiTce });
     try {
       return opened(DirectTceWindow.open(memory, table, 'linear'), table, () => remove(table));
     } catch (error) {
@@ -64,7 +65,7 @@ export function openWindow(
     }
   }
   const mostPages = Math.max(DYNAMIC_PAGES_AT_LEAST, DYNAMIC_BYTES / pageSize);
-  const table = kind === 'ddw' ? openDdwWindow(facility, pageSize, { mostPages }) : defaultWindow();
+  const table = kind === 'ddw' ? openDdwWindow(facility, pageSize, { mostPages }, { multiTce }) : defaultWindow();
   // Linux reserves this page too (iommu_table_reserve_pages): QEMU treats ring address 0 as unset.
   const window = new DynamicTceWindow(table, options.onHypercallError, table.window.base === 0n ? 1 : 0);
   return {

@@ -1,7 +1,7 @@
 import { BOUNCE_SEGMENT_SLOTS, BOUNCE_SLOT_SIZE } from '@virtio-platform/core/dma';
 import { formatByteSize } from '@virtio-platform/core/memory';
 import type { ByteOrder } from '@virtio-platform/core/queue';
-import { byteSize } from '@virtio-platform/options';
+import { busAddress, byteSize } from '@virtio-platform/options';
 import { z } from 'zod';
 import type { OnHypercallError } from './dynamic-tce-window.ts';
 import { pseriesFailuresSchema, type PseriesFailures } from './pseries-failures.ts';
@@ -11,6 +11,7 @@ import {
   type DynamicWindows,
   type Hypervisor,
 } from './simulated/simulated-tce-tables.ts';
+import { DEFAULT_BASE, SECOND_BASE } from './tce-windows.ts';
 /** The default 32-bit window, or a dynamic 64-bit one (DDW). */
 export type WindowKind = 'default' | 'ddw';
 /** How a window maps memory: page by page, all of it at its own address, or all of it at an offset. */
@@ -33,8 +34,16 @@ export interface PseriesOptions {
   /** Bytes of the bounce pool of a secure guest. */
   readonly pool: number;
   readonly onHypercallError: OnHypercallError;
+  /** Whether one hypercall may write several entries. */
+  readonly multiTce: boolean;
   /** Bytes of the simulated default window. */
   readonly defaultWindowSize: number;
+  /** Its first bus address. */
+  readonly defaultWindowAddress: bigint;
+  /** First bus address of a simulated window beside the default one. */
+  readonly dynamicWindowAddress: bigint;
+  /** Bytes: the page sizes with which the simulated firmware creates windows. */
+  readonly pageSizes: readonly number[];
   /** Which hypervisor the simulated machine has. */
   readonly hypervisor: Hypervisor;
   /** Which windows the simulated machine gives besides the default one. */
@@ -82,8 +91,7 @@ const windowSchema = z
     return { kind, mapping, pageSize };
   });
 
-/** The `platform` section of a profile that uses this plugin. */
-export const pseriesOptionsSchema: z.ZodType<PseriesOptions> = z.strictObject({
+const options = z.strictObject({
   window: windowSchema.prefault({}).describe('The DMA window that buffers are mapped in.'),
   guestEndian: z
     .enum(['little', 'big'])
@@ -102,9 +110,31 @@ export const pseriesOptionsSchema: z.ZodType<PseriesOptions> = z.strictObject({
     .describe(
       'What becomes of a hypercall that fails for another reason than H_NOT_ENOUGH_RESOURCES. fail: the mapping fails. linux: it is only printed there, so the mapping succeeds without a translation, and the device faults later.',
     ),
+  multiTce: z
+    .boolean()
+    .default(true)
+    .describe(
+      'Whether one hypercall may write several TCEs. false: each is an H_PUT_TCE, as Linux with multitce=off, or where the firmware does not list hcall-multi-tce; the simulated firmware has no such calls then.',
+    ),
   defaultWindowSize: byteSize({ multipleOf: DEFAULT_WINDOW_PAGE, minimum: 2 * DEFAULT_WINDOW_PAGE, maximum: 2 ** 32 })
     .default(2 ** 30)
     .describe('Size of the default window on the simulated machine. Small values show what happens when it is full.'),
+  defaultWindowAddress: busAddress
+    .default(DEFAULT_BASE)
+    .describe('First bus address of the default window on the simulated machine. Default 0.'),
+  dynamicWindowAddress: busAddress
+    .default(SECOND_BASE)
+    .describe('First bus address of a 64-bit window beside the default one, on the simulated machine. Default 2^59.'),
+  pageSizes: z
+    .array(
+      byteSize().refine((size) => DDW_PAGES.includes(size), {
+        error: `must be one of ${DDW_PAGES.map(formatByteSize).join(', ')}`,
+      }),
+    )
+    .min(1)
+    .max(DDW_PAGES.length)
+    .prefault(['4KiB', '64KiB', '2MiB', '16MiB'])
+    .describe('Page sizes with which the simulated firmware creates windows: [4KiB, 64KiB]. Default all four.'),
   hypervisor: z
     .enum(HYPERVISORS)
     .default('qemu')
@@ -120,6 +150,19 @@ export const pseriesOptionsSchema: z.ZodType<PseriesOptions> = z.strictObject({
   failures: pseriesFailuresSchema
     .prefault({})
     .describe('What the hypervisor, the firmware and the ultravisor refuse on purpose, and when.'),
+});
+
+/** The `platform` section of a profile that uses this plugin. */
+export const pseriesOptionsSchema: z.ZodType<PseriesOptions> = options.superRefine((checked, context) => {
+  const { defaultWindowAddress: first, defaultWindowSize: size, dynamicWindowAddress: second } = checked;
+  const end = first + BigInt(size);
+  if (end > 2n ** 64n) {
+    const message = 'the window ends beyond 64 bits';
+    context.addIssue({ code: 'custom', path: ['defaultWindowAddress'], message, input: first });
+  } else if (second < end) {
+    const message = `lies in the default window or below it: it can begin at 0x${end.toString(16)}`;
+    context.addIssue({ code: 'custom', path: ['dynamicWindowAddress'], message, input: second });
+  }
 });
 
 /** Which keys cannot go together, and what is possible instead. */

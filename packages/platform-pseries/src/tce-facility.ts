@@ -44,7 +44,7 @@ export const TCE_LIST_ENTRIES = 512;
 export interface DmaWindow {
   /** Logical I/O bus number, the name of its table. */
   readonly liobn: number;
-  /** First bus address: 0 for the default window, 2^59 for a 64-bit one. */
+  /** First bus address: by default 0 for the default window, and 2^59 for a 64-bit one. */
   readonly base: bigint;
   readonly size: number;
   /** log2 of the page size: 12, 16, 21 or 24. */
@@ -67,7 +67,13 @@ export interface WindowQuery {
  * address (ioba) includes the window's base. Addresses and entries are low and high words. Returns H_* or RTAS codes.
  */
 export interface TceFacility {
+  /** The window that is always there, as the `ibm,dma-window` of the device tree says. */
   readonly defaultWindow: DmaWindow;
+  /**
+   * Whether the firmware lists hcall-multi-tce (`ibm,hypertas-functions`). Where it is `false`, the calls on several
+   * entries, `putTceIndirect` and `stuffTce`, answer H_FUNCTION. `undefined` is `true`.
+   */
+  readonly multiTce?: boolean | undefined;
   /** Shares pages of a secure guest with the hypervisor (`uv_share_page`); `undefined` where there is no ultravisor. */
   readonly ultravisor?: MemoryConversion | undefined;
   putTce(liobn: number, iobaLow: number, iobaHigh: number, tceLow: number, tceHigh: number): number;

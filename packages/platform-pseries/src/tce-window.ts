@@ -19,11 +19,15 @@ export class TceWindow {
   readonly #liobn: number;
   readonly #baseLow: number;
   readonly #baseHigh: number;
+  /** Whether one hypercall writes several entries. */
+  readonly #hasLists: boolean;
   readonly #bus = new Uint32Array(2);
   readonly #list = new Uint32Array(2 * TCE_LIST_ENTRIES);
 
-  constructor(facility: TceFacility, window: DmaWindow) {
+  /** With `multiTce: false`, and where the firmware lacks the calls, each entry is a hypercall of its own. */
+  constructor(facility: TceFacility, window: DmaWindow, { multiTce = true }: { readonly multiTce?: boolean } = {}) {
     this.window = window;
+    this.#hasLists = multiTce && facility.multiTce !== false;
     this.pageSize = 2 ** window.pageShift;
     this.pages = Math.floor(window.size / this.pageSize);
     this.#facility = facility;
@@ -42,12 +46,9 @@ export class TceWindow {
    * code of the first hypercall that failed; entries before it may be applied then.
    */
   put(page: number, count: number, address: number, permission: number): number {
+    if (count === 1) return this.#putOne(page, address, permission);
+    if (!this.#hasLists) return this.#putEach(page, count, address, permission);
     const bus = this.#bus;
-    if (count === 1) {
-      this.writeBusAddress(page * this.pageSize, bus, 0);
-      const tceLow = (address | permission) >>> 0;
-      return this.#facility.putTce(this.#liobn, bus[0]!, bus[1]!, tceLow, Math.floor(address / WORD));
-    }
     for (let done = 0; done < count;) {
       const entries = Math.min(count - done, TCE_LIST_ENTRIES);
       for (let i = 0; i < entries; i++) {
@@ -68,6 +69,7 @@ export class TceWindow {
    * lists. In lists of 512 as Linux (`tce_freemulti_pSeriesLP`): a hypervisor need not do more in one call.
    */
   clear(page: number, count: number): number {
+    if (!this.#hasLists) return this.#clearEach(page, count);
     const bus = this.#bus;
     let result = H_SUCCESS;
     for (let done = 0; done < count; done += TCE_LIST_ENTRIES) {
@@ -77,6 +79,33 @@ export class TceWindow {
       for (let attempt = 0; attempt < CLEAR_ATTEMPTS && status !== H_SUCCESS; attempt++) {
         status = this.#facility.stuffTce(this.#liobn, bus[0]!, bus[1]!, 0, 0, entries);
       }
+      if (status !== H_SUCCESS) result = status;
+    }
+    return result;
+  }
+
+  #putOne(page: number, address: number, permission: number): number {
+    const bus = this.#bus;
+    this.writeBusAddress(page * this.pageSize, bus, 0);
+    const tceLow = (address | permission) >>> 0;
+    return this.#facility.putTce(this.#liobn, bus[0]!, bus[1]!, tceLow, Math.floor(address / WORD));
+  }
+
+  #putEach(page: number, count: number, address: number, permission: number): number {
+    for (let done = 0; done < count; done++) {
+      const status = this.#putOne(page + done, address + done * this.pageSize, permission);
+      if (status !== H_SUCCESS) return status;
+    }
+    return H_SUCCESS;
+  }
+
+  /** As {@link clear} of lists, one entry after the other (Linux `tce_free_pSeriesLP`). */
+  #clearEach(page: number, count: number): number {
+    let result = H_SUCCESS;
+    for (let done = 0; done < count; done++) {
+      let status = H_HARDWARE;
+      for (let attempt = 0; attempt < CLEAR_ATTEMPTS && status !== H_SUCCESS; attempt++)
+        status = this.#putOne(page + done, 0, 0);
       if (status !== H_SUCCESS) result = status;
     }
     return result;

@@ -18,10 +18,12 @@ export const MOST_ENTRIES: number = 2 ** 22;
 /** log2 of the page size of the default window: 4 KiB. */
 export const DEFAULT_PAGE_SHIFT = 12;
 
-const DEFAULT_BASE = 0n;
-/** First bus address of a window that is created while another exists (QEMU `dma64_win_addr`). */
-const SECOND_BASE = 0x0800_0000_0000_0000n;
-const PAGE_SHIFTS: readonly number[] = [12, 16, 21, 24];
+/** First bus address of the only window, unless the firmware says another (QEMU `dma_win_addr`). */
+export const DEFAULT_BASE = 0n;
+/** First bus address of a window beside another, unless the firmware says another (QEMU `dma64_win_addr`). */
+export const SECOND_BASE = 0x0800_0000_0000_0000n;
+/** log2 of the page sizes of windows that are created, unless the firmware says others (QEMU `pgsz`). */
+export const PAGE_SHIFTS: readonly number[] = [12, 16, 21, 24];
 
 /** The tables behind {@link TceWindows}: they learn which windows open and close. */
 export interface TceWindowTables {
@@ -40,6 +42,12 @@ export interface TceWindowsOptions {
   readonly limit: number;
   /** Entries of the largest table, at most {@link MOST_ENTRIES}. */
   readonly mostEntries: number;
+  /** First bus address of the default window, and of a window in its place; {@link DEFAULT_BASE} unless given. */
+  readonly defaultBase?: bigint | undefined;
+  /** First bus address of a window beside another; {@link SECOND_BASE} unless given. */
+  readonly secondBase?: bigint | undefined;
+  /** {@link PAGE_SHIFTS} unless given. */
+  readonly pageShifts?: readonly number[] | undefined;
 }
 
 /** What `ibm,create-pe-dma-window` answers: an RTAS code, and the window on success. */
@@ -60,16 +68,21 @@ export class TceWindows {
   readonly #tables: TceWindowTables;
   readonly #limit: number;
   readonly #mostEntries: number;
+  readonly #secondBase: bigint;
+  readonly #pageShifts: readonly number[];
   readonly #windows: (DmaWindow | undefined)[] = [];
 
   /** No window is open before {@link start}. */
-  constructor(tables: TceWindowTables, { defaultWindowSize, limit, mostEntries }: TceWindowsOptions) {
+  constructor(tables: TceWindowTables, options: TceWindowsOptions) {
+    const { defaultWindowSize, limit, mostEntries } = options;
     this.#tables = tables;
     this.#limit = limit;
     this.#mostEntries = mostEntries;
+    this.#secondBase = options.secondBase ?? SECOND_BASE;
+    this.#pageShifts = options.pageShifts ?? PAGE_SHIFTS;
     this.defaultWindow = {
       liobn: FIRST_LIOBN,
-      base: DEFAULT_BASE,
+      base: options.defaultBase ?? DEFAULT_BASE,
       size: defaultWindowSize,
       pageShift: DEFAULT_PAGE_SHIFT,
     };
@@ -83,14 +96,14 @@ export class TceWindows {
   query(): WindowQuery {
     if (this.#limit === 0) return { status: RTAS_PARAMETER_ERROR, available: 0, maxEntries: 0, pageShifts: [] };
     const available = Math.max(0, this.#limit - this.#active);
-    return { status: RTAS_SUCCESS, available, maxEntries: this.#mostEntries, pageShifts: PAGE_SHIFTS };
+    return { status: RTAS_SUCCESS, available, maxEntries: this.#mostEntries, pageShifts: this.#pageShifts };
   }
 
   create(pageShift: number, windowShift: number): CreatedWindow {
     if (this.#limit === 0) return { status: RTAS_PARAMETER_ERROR };
     if (this.#tables.isFrozen) return { status: RTAS_HARDWARE_ERROR };
-    if (!PAGE_SHIFTS.includes(pageShift) || !(windowShift >= pageShift)) return { status: RTAS_PARAMETER_ERROR };
-    const base = this.#active === 0 ? DEFAULT_BASE : SECOND_BASE;
+    if (!this.#pageShifts.includes(pageShift) || !(windowShift >= pageShift)) return { status: RTAS_PARAMETER_ERROR };
+    const base = this.#active === 0 ? this.defaultWindow.base : this.#secondBase;
     // QEMU would put a second window at this address over the first.
     const isTaken = this.#windows.some((window) => window?.base === base);
     const isPossible = this.#active < this.#limit && 2 ** (windowShift - pageShift) <= this.#mostEntries;

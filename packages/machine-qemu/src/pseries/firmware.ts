@@ -10,8 +10,10 @@ export const MAILBOX_OPCODE = 8;
 export const MAILBOX_ARGUMENTS = 16;
 /** Offset of the five results, from r3 to r7 after the call. */
 export const MAILBOX_RESULTS = 64;
-/** Bytes of the mailbox. */
+/** Bytes of the mailbox of one call. */
 export const MAILBOX_BYTES = 104;
+/** Offset, behind it, of the address of the device tree, which the processor has in r3 at the start. */
+export const MAILBOX_DEVICE_TREE = 104;
 
 /** The address where QEMU starts a processor, and where the processor continues when its decrementer is below 0. */
 const RESET_VECTOR = 0x100;
@@ -52,12 +54,14 @@ const SCRATCH = 28;
  * it does not keep a processor of the host busy.
  */
 export function buildFirmware(): Uint8Array {
-  const image = new DataView(new ArrayBuffer(DECREMENTER_VECTOR + 4));
-  const serve = serveMailbox();
-  const program = [lis(MAILBOX, MAILBOX_ADDRESS >> 16), ...serve];
+  const image = new DataView(new ArrayBuffer(DECREMENTER_VECTOR + 8));
+  const begin = [lis(MAILBOX, MAILBOX_ADDRESS >> 16), std(3, MAILBOX_DEVICE_TREE, MAILBOX)];
+  const program = [...begin, ...serveMailbox()];
   program.forEach((instruction, i) => image.setUint32(RESET_VECTOR + 4 * i, instruction));
-  // After sleep: start again. The program loads all registers, so it needs no state of the interrupted code.
-  image.setUint32(DECREMENTER_VECTOR, b(RESET_VECTOR - DECREMENTER_VECTOR));
+  // After sleep: serve again. It loads all registers, so it needs no state of the interrupted code.
+  image.setUint32(DECREMENTER_VECTOR, begin[0]!);
+  const serve = RESET_VECTOR + 4 * begin.length;
+  image.setUint32(DECREMENTER_VECTOR + 4, b(serve - (DECREMENTER_VECTOR + 4)));
   return new Uint8Array(image.buffer);
 }
 

@@ -7,6 +7,7 @@ import {
   MAILBOX_ADDRESS,
   MAILBOX_ARGUMENTS,
   MAILBOX_BYTES,
+  MAILBOX_DEVICE_TREE,
   MAILBOX_DONE,
   MAILBOX_GO,
   MAILBOX_OPCODE,
@@ -20,6 +21,8 @@ const SLEEP_MS = 0.05;
 
 /** Index of the low half of the flag in the 32-bit words of memory. */
 const FLAG_WORD = MAILBOX_ADDRESS / 4 + 1;
+/** The number of no hypercall: all of them are multiples of 4. It answers H_FUNCTION. */
+const NO_CALL = 0x2;
 /** The values of the flag: big-endian in memory, little-endian in this process. */
 const GO_WORD = swap32(MAILBOX_GO);
 const DONE_WORD = swap32(MAILBOX_DONE);
@@ -53,6 +56,15 @@ export class HypercallMailbox {
     Atomics.store(this.#memory.u32, FLAG_WORD, GO_WORD);
     this.#awaitResult(opcode);
     return this.result(0, 0) | 0;
+  }
+
+  /**
+   * The address of the device tree, which the firmware stores before it makes calls, so it is there after any of them.
+   * Throws {@link DeviceError} `ERR_DEVICE_LOST`.
+   */
+  deviceTreeAddress(): number {
+    this.call(NO_CALL);
+    return this.#memory.view.getUint32(MAILBOX_ADDRESS + MAILBOX_DEVICE_TREE + 4);
   }
 
   /** Half `half` (0 is the low one) of result `index` (0 is r3) of the last call. */

@@ -6,6 +6,8 @@ import {
   type TceFacility,
   type WindowQuery,
 } from '@virtio-platform/platform-pseries';
+import { DeviceTree } from './device-tree.ts';
+import { readHostBridge } from './host-bridge.ts';
 import type { HypercallMailbox } from './hypercall-mailbox.ts';
 import { BRIDGE_ID, statusOf, type Rtas } from './pseries-board.ts';
 
@@ -34,14 +36,19 @@ const PAGE_MASK: readonly (readonly [bit: number, shift: number])[] = [
  * The paravirtual IOMMU of QEMU: the processor of the guest makes the hypercalls, and RTAS calls change the windows.
  */
 export class QemuTceFacility implements TceFacility {
-  readonly defaultWindow: DmaWindow = { liobn: 0x8000_0000, base: 0n, size: 2 ** 30, pageShift: 12 };
+  readonly defaultWindow: DmaWindow;
+  readonly multiTce: boolean;
   readonly #memory: GuestMemory;
   readonly #mailbox: HypercallMailbox;
   readonly #rtas: Rtas;
   /** The function that has the windows: its configuration address and its host bridge. */
   readonly #function: readonly number[];
 
+  /** Reads the device tree. Throws {@link DeviceError} where it does not have what a guest needs. */
   constructor(memory: GuestMemory, mailbox: HypercallMailbox, rtas: Rtas, devfn: number) {
+    const firmware = readHostBridge(DeviceTree.parse(memory, mailbox.deviceTreeAddress()));
+    this.defaultWindow = firmware.defaultWindow;
+    this.multiTce = firmware.multiTce;
     this.#memory = memory;
     this.#mailbox = mailbox;
     this.#rtas = rtas;

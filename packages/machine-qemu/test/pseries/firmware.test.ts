@@ -6,19 +6,20 @@ import { SKIP, startBoard } from '../installed-qemu.ts';
 /** Assembled by hand from the instruction formats of the Power ISA, without the code under test. */
 const PROGRAM: readonly (readonly [word: number, instruction: string])[] = [
   [0x3fc0_0001, 'lis r30,1'],
+  [0xf87e_0068, 'std r3,104(r30)'],
   [0x3b80_0000, 'li r28,0'],
   [0x7f81_0164, 'mtmsrd r28,1'],
   [0x3b80_4000, 'li r28,0x4000'],
   [0x7f89_03a6, 'mtctr r28'],
   [0xebbe_0000, 'ld r29,0(r30)'],
   [0x2c3d_0001, 'cmpdi r29,1'],
-  [0x4182_001c, 'beq 0x138'],
-  [0x4200_fff4, 'bdnz 0x114'],
+  [0x4182_001c, 'beq 0x13c'],
+  [0x4200_fff4, 'bdnz 0x118'],
   [0x3f80_0004, 'lis r28,4'],
   [0x7f96_03a6, 'mtdec r28'],
   [0x3860_00e0, 'li r3,0xe0'],
   [0x4400_0022, 'sc 1'],
-  [0x4bff_ffd0, 'b 0x104'],
+  [0x4bff_ffd0, 'b 0x108'],
   [0x7c20_04ac, 'lwsync'],
   [0xe87e_0008, 'ld r3,8(r30)'],
   [0xe89e_0010, 'ld r4,16(r30)'],
@@ -36,7 +37,7 @@ const PROGRAM: readonly (readonly [word: number, instruction: string])[] = [
   [0x7c20_04ac, 'lwsync'],
   [0x3ba0_0002, 'li r29,2'],
   [0xfbbe_0000, 'std r29,0(r30)'],
-  [0x4bff_ff88, 'b 0x104'],
+  [0x4bff_ff88, 'b 0x108'],
 ];
 
 describe('buildFirmware', () => {
@@ -50,9 +51,10 @@ describe('buildFirmware', () => {
     },
   );
 
-  it('restarts when the decrementer wakes the processor, and is zero elsewhere', () => {
-    expect(words.getUint32(0x900)).toBe(0x4bff_f800);
-    expect(image).toHaveLength(0x904);
+  it('serves again when the decrementer wakes the processor, and is zero elsewhere', () => {
+    // lis r30,1; b 0x108: r3 is the address of the device tree only at the start.
+    expect([words.getUint32(0x900), words.getUint32(0x904)]).toEqual([0x3fc0_0001, 0x4bff_f804]);
+    expect(image).toHaveLength(0x908);
     const rest = image.filter((_, at) => (at < 0x100 || at >= 0x100 + 4 * PROGRAM.length) && at < 0x900);
     expect(rest.every((byte) => byte === 0)).toBe(true);
   });
@@ -90,6 +92,14 @@ describe.skipIf(SKIP)('HypercallMailbox on QEMU', () => {
       await new Promise((resolve) => setTimeout(resolve, pause));
       for (let i = 0; i < 50; i++) expect(mailbox.call(0x7_fff0)).toBe(-2);
     }
+  });
+
+  it('has the address of the device tree, also after the processor slept', async () => {
+    const mailbox = new HypercallMailbox(started.memory, started.qtest, 5000);
+    const address = mailbox.deviceTreeAddress();
+    expect(started.memory.view.getUint32(address)).toBe(0xd00d_feed);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    expect(mailbox.deviceTreeAddress()).toBe(address);
   });
 
   it('throws in bounded time where the processor does not answer', async () => {

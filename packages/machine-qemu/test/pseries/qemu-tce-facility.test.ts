@@ -30,6 +30,8 @@ describe.skipIf(SKIP)('QemuTceFacility on QEMU', () => {
     started = await startBoard('pseries');
     mailbox = new HypercallMailbox(started.memory, started.qtest, 5000);
     tables = new QemuTceFacility(started.memory, mailbox, new Rtas(started.memory, started.qtest), DEVICE_SLOT << 3);
+    expect(tables.defaultWindow).toEqual({ liobn: DEFAULT, base: 0n, size: END, pageShift: 12 });
+    expect(tables.multiTce).toBe(true);
   });
   afterAll(() => started.dispose());
   beforeEach(() => {
@@ -176,5 +178,52 @@ describe.skipIf(SKIP)('QemuTceFacility on QEMU', () => {
       const wrong = rtas.call('ibm,query-pe-dma-window', [0], 6);
       expect(wrong).toEqual([0xffff_fffd, 0, 0, 0, 0, 0]);
     });
+  });
+});
+
+/** The facility of a pseries with a host bridge of its own. */
+async function startBridge(
+  hostBridge: object,
+): Promise<{ readonly tables: QemuTceFacility; readonly dispose: () => Promise<void> }> {
+  const board = await startBoard('pseries', { hostBridge });
+  const { memory, qtest } = board;
+  const mailbox = new HypercallMailbox(memory, qtest, 5000);
+  return {
+    tables: new QemuTceFacility(memory, mailbox, new Rtas(memory, qtest), DEVICE_SLOT << 3),
+    dispose: () => board.dispose(),
+  };
+}
+
+describe.skipIf(SKIP)('a host bridge of QEMU that is set up otherwise', () => {
+  it('has its windows where its firmware says', async () => {
+    const { tables, dispose } = await startBridge({
+      defaultWindowAddress: 0x1000_0000,
+      defaultWindowSize: '128MiB',
+      dynamicWindowAddress: 0x10_0000_0000,
+      pageSizes: ['4KiB', '16MiB'],
+    });
+    try {
+      const base = 0x1000_0000;
+      expect(tables.defaultWindow).toEqual({ liobn: DEFAULT, base: BigInt(base), size: 2 ** 27, pageShift: 12 });
+      expect(tables.putTce(DEFAULT, base + 2 ** 27 - PAGE, 0, 0x5003, 0)).toBe(H_SUCCESS);
+      expect(tables.putTce(DEFAULT, base + 2 ** 27, 0, 0x5003, 0)).toBe(H_PARAMETER);
+      expect(tables.putTce(DEFAULT, base - PAGE, 0, 0x5003, 0)).toBe(H_PARAMETER);
+      expect(tables.queryWindows()).toMatchObject({ status: RTAS_SUCCESS, available: 1, pageShifts: [12, 24] });
+      expect(tables.createWindow(16, 31)).toEqual({ status: RTAS_PARAMETER_ERROR });
+      expect(tables.createWindow(24, 31).window).toMatchObject({ base: 0x10_0000_0000n });
+    } finally {
+      await dispose();
+    }
+  });
+
+  it('creates no window with ddw=off', async () => {
+    const { tables, dispose } = await startBridge({ dynamicWindows: false });
+    try {
+      expect(tables.queryWindows().status).toBe(RTAS_PARAMETER_ERROR);
+      expect(tables.createWindow(16, 31)).toEqual({ status: RTAS_PARAMETER_ERROR });
+      expect(tables.putTce(DEFAULT, 0, 0, 0x5003, 0)).toBe(H_SUCCESS);
+    } finally {
+      await dispose();
+    }
   });
 });

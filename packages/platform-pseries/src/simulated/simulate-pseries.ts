@@ -9,7 +9,7 @@ import { SimulatedUltravisor } from './simulated-ultravisor.ts';
 
 /** Simulates the TCE tables of a POWER guest, and for a secure guest the ultravisor. */
 export function simulatePseries(memory: GuestMemory, options: PseriesOptions): SimulatedHardware {
-  const { defaultWindowSize, dynamicWindows, failures, guestEndian, hypervisor, secure } = options;
+  const { defaultWindowSize, dynamicWindows, failures, guestEndian, hypervisor, multiTce, secure } = options;
   const pages = secure ? PageStates.create(memory.size) : undefined;
   const ultravisor = pages && new SimulatedUltravisor(memory, pages);
   const tables = new SimulatedTceTables({
@@ -18,6 +18,10 @@ export function simulatePseries(memory: GuestMemory, options: PseriesOptions): S
     ultravisor,
     hypervisor,
     dynamicWindows,
+    multiTce,
+    defaultBase: options.defaultWindowAddress,
+    secondBase: options.dynamicWindowAddress,
+    pageShifts: options.pageSizes.map((size) => Math.log2(size)),
     lostInvalidations: failures.invalidation,
   });
   const translated = blueprint({ tables: tables.state, pages: pages?.buffer });

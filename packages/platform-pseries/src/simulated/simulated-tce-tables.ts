@@ -2,6 +2,7 @@ import { deviceAddressOffset } from '@virtio-platform/core/dma';
 import type { FailureSchedule } from '@virtio-platform/core/failure';
 import type { MemoryConversion } from '@virtio-platform/core/memory';
 import {
+  H_FUNCTION,
   H_PARAMETER,
   H_PERMISSION,
   H_SUCCESS,
@@ -65,6 +66,12 @@ export interface SimulatedTceOptions {
   readonly hypervisor?: Hypervisor;
   /** `beside` unless given. */
   readonly dynamicWindows?: DynamicWindows;
+  /** Whether the calls on several entries exist; they do unless `false`. */
+  readonly multiTce?: boolean | undefined;
+  /** Where windows begin, and the log2 of page sizes that can be created; see {@link TceWindowsOptions}. */
+  readonly defaultBase?: bigint | undefined;
+  readonly secondBase?: bigint | undefined;
+  readonly pageShifts?: readonly number[] | undefined;
   /** Which invalidations get lost. */
   readonly lostInvalidations?: FailureSchedule;
 }
@@ -77,6 +84,7 @@ export interface SimulatedTceOptions {
 export class SimulatedTceTables extends WindowedTables implements TceFacility {
   readonly state: TceTableState;
   readonly ultravisor: MemoryConversion | undefined;
+  readonly multiTce: boolean;
   readonly #registers: Uint32Array;
   readonly #tables: readonly Uint32Array[];
   readonly #memorySize: number;
@@ -89,6 +97,7 @@ export class SimulatedTceTables extends WindowedTables implements TceFacility {
     super();
     const { memorySize, defaultWindowSize } = options;
     this.ultravisor = options.ultravisor;
+    this.multiTce = options.multiTce !== false;
     this.#memorySize = memorySize;
     this.#isStrict = options.hypervisor === 'kvm';
     const limit = WINDOW_LIMITS[options.dynamicWindows ?? 'beside'];
@@ -103,7 +112,8 @@ export class SimulatedTceTables extends WindowedTables implements TceFacility {
     this.#registers = new Uint32Array(this.state.registers);
     this.#tables = this.state.tables.map((table) => new Uint32Array(table));
     const size = defaultEntries * 2 ** DEFAULT_PAGE_SHIFT;
-    this.startWindows({ defaultWindowSize: size, limit, mostEntries });
+    const { defaultBase, secondBase, pageShifts } = options;
+    this.startWindows({ defaultWindowSize: size, limit, mostEntries, defaultBase, secondBase, pageShifts });
   }
 
   putTce(liobn: number, iobaLow: number, iobaHigh: number, tceLow: number, tceHigh: number): number {
@@ -118,6 +128,7 @@ export class SimulatedTceTables extends WindowedTables implements TceFacility {
   }
 
   putTceIndirect(liobn: number, iobaLow: number, iobaHigh: number, list: Uint32Array, count: number): number {
+    if (!this.multiTce) return H_FUNCTION;
     if (this.isFrozen) return H_PERMISSION;
     if (!this.#isCount(count) || count > TCE_LIST_ENTRIES || list.length < 2 * count) return H_PARAMETER;
     const window = liobn - FIRST_LIOBN;
@@ -132,6 +143,7 @@ export class SimulatedTceTables extends WindowedTables implements TceFacility {
   }
 
   stuffTce(liobn: number, iobaLow: number, iobaHigh: number, tceLow: number, tceHigh: number, count: number): number {
+    if (!this.multiTce) return H_FUNCTION;
     if (this.isFrozen) return H_PERMISSION;
     const window = liobn - FIRST_LIOBN;
     const index = this.#indexOf(window, iobaLow, iobaHigh);
