@@ -47,6 +47,17 @@ export class PageAllocator {
     return this.first + page;
   }
 
+  /** Takes the pages that are free of the `count` from `page` on. Cold. */
+  takeAt(page: number, count: number): void {
+    const start = page - this.first;
+    if (!(start >= 0 && count >= 0 && start + count <= this.count))
+      throw new RangeError(`${count} pages from ${page} on are not among the ${this.count} from ${this.first} on`);
+    for (let i = start; i < start + count; i++) {
+      if (this.#taken[i] === 0) this.#takenCount++;
+      this.#taken[i] = 1;
+    }
+  }
+
   /** Gives back pages that `take` returned. */
   give(page: number, count: number): void {
     const start = page - this.first;

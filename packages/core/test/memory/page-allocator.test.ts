@@ -28,6 +28,22 @@ describe('PageAllocator', () => {
     expect(pages.take(1, 16, 0)).toBe(-1);
   });
 
+  it.each(['upward', 'downward'] as const)('leaves out pages that were taken where they are, %s', (order) => {
+    const pages = new PageAllocator(10, 6, order);
+    pages.takeAt(11, 2);
+    pages.takeAt(12, 2);
+    expect(pages.takenCount).toBe(3);
+    expect([pages.take(3, 1, 0), pages.take(2, 1, 0), pages.take(1, 1, 0), pages.take(1, 1, 0)]).toEqual([
+      -1, 14, 10, -1,
+    ]);
+    for (const [page, count] of [
+      [9, 1],
+      [15, 2],
+      [12, -1],
+    ] as const)
+      expect(() => pages.takeAt(page, count)).toThrow(RangeError);
+  });
+
   it.each(['upward', 'downward'] as const)(
     'never gives a page twice %s, and fails only when no run is free',
     (order) => {
