@@ -8,7 +8,7 @@ import {
 import { z } from 'zod';
 import { FAULT_CONSEQUENCES, type FaultConsequence } from './fault-consequence.ts';
 
-/** An access that the device makes on its own, after it handled `after` buffers. */
+/** An access that the device makes on its own, after it handled `after` buffers; 0 is in its first reset. */
 export interface RogueAccess {
   readonly after: number;
   readonly access: 'read' | 'write';
@@ -31,7 +31,14 @@ export interface SimulatedOptions {
 }
 
 const rogueSchema = z.strictObject({
-  after: z.number().int().min(1).describe('The device misbehaves after it handled this many buffers.'),
+  after: z
+    .number()
+    .int()
+    .min(0)
+    .describe(
+      'The device does it after it handled this many buffers. 0: with its first reset, as what is in flight for a ' +
+        'former driver completes then.',
+    ),
   access: z.enum(['read', 'write']).describe('What it does.'),
   address: z
     .union([z.number().int().min(0), z.bigint().min(0n).max(0xffff_ffff_ffff_ffffn)])

@@ -8,6 +8,7 @@ export class RogueAccesses {
   readonly #schedule: readonly RogueAccess[];
   readonly #bytes = new Uint8Array(PAGE_SIZE).fill(0xa5);
   #handled = 0;
+  #wasReset = false;
 
   constructor(space: DeviceAddressSpace, schedule: readonly RogueAccess[]) {
     this.#space = space;
@@ -16,9 +17,22 @@ export class RogueAccesses {
 
   /** Makes the accesses that are due after one more buffer. Hot: no allocation where none is due. */
   afterBuffer(): void {
-    this.#handled++;
+    this.#makeThose(++this.#handled);
+  }
+
+  /**
+   * Makes the accesses that complete with the first reset: a device goes on with what a former driver told it until it
+   * is reset.
+   */
+  beforeReset(): void {
+    if (this.#wasReset) return;
+    this.#wasReset = true;
+    this.#makeThose(0);
+  }
+
+  #makeThose(due: number): void {
     for (const { after, access, address, length } of this.#schedule) {
-      if (after !== this.#handled) continue;
+      if (after !== due) continue;
       const low = Number(address & 0xffff_ffffn);
       const high = Number(address >> 32n);
       if (access === 'read') this.#space.read(low, high, new Uint8Array(length), 0, length);

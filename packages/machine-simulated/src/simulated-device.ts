@@ -458,7 +458,9 @@ export class SimulatedDevice implements DeviceQueues {
     this.#fail();
   }
 
+  /** What follows a refused access ends with the reset that it comes with. */
   #reset(): void {
+    this.#guard(-1, () => this.#rogue.beforeReset());
     this.#guard(-1, () => this.#notifications.ends(this.#liveQueues()));
     this.#guard(-1, () => this.model.reset?.());
     this.#longTables = this.longTables;

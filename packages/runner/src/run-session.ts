@@ -278,7 +278,9 @@ export class RunSession {
   };
 
   #collectEvidence(): FailureEvidence {
-    const queues = this.#session.queues.map(({ queue }) => queue);
+    // A device can be refused an access while the session negotiates, which is before it is there.
+    const session: DeviceSession | undefined = this.#session;
+    const queues = session?.queues.map(({ queue }) => queue) ?? [];
     return collectEvidence(queues, this.#recorder, reportFaults(checkFaults(this.#run.machine.faults.entries)));
   }
 

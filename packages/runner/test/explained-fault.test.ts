@@ -56,6 +56,16 @@ describe('the explanation of a refused access', () => {
     expect(fault!.notes).toContain('2 more accesses refused');
   });
 
+  it('is there for one that a device makes before it is reset for the first time', async () => {
+    const rogue = [{ after: 0, access: 'write', address: 0x1000, length: 64 }];
+    const report = await reportOf({
+      machine: { use: '@virtio-platform/machine-simulated', memory: '16MiB', rogue },
+    });
+    expect(report).toMatchObject({ outcome: 'completed', workload: { verified: true } });
+    expect(report.faults).toMatchObject([{ access: 'write', address: '0x1000', length: 64, cause: 'unmapped' }]);
+    expect(report.explanations).toMatchObject([{ kind: 'fault', where: expect.stringContaining('0x1000') }]);
+  });
+
   it('says that an address is in no buffer', async () => {
     const rogue = [{ after: 100, access: 'write', address: 0x3ff0_0000, length: 64 }];
     expect(await explained(machine({ rogue, onFault: 'needs-reset' }))).toMatchObject({
