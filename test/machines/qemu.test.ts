@@ -28,6 +28,7 @@ const LARGE = [
   'modern',
   'pseries',
   'pseries-firmware',
+  'pseries-takeover',
   'sev',
   'virt',
   'virtio-iommu',

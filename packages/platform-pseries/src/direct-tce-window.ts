@@ -43,6 +43,21 @@ export class DirectTceWindow {
     );
   }
 
+  /**
+   * Uses a table that maps all of memory already, as it is. Throws {@link DmaError} `ERR_DMA_WINDOW` where it does not.
+   */
+  static adopt(memory: GuestMemory, table: TceWindow, path: 'identity' | 'linear'): DirectTceWindow {
+    const adopted = new DirectTceWindow(memory, table, path);
+    for (let page = 0; page < adopted.#pages; page++) {
+      if (table.pointsAt(page, page * table.pageSize, READ_WRITE)) continue;
+      throw windowError(
+        `entry ${page} of the window that is held does not point at page ${page} of memory`,
+        'use window.mapping: dynamic, which maps beside what is held',
+      );
+    }
+    return adopted;
+  }
+
   /** Whether the window maps all of guest memory. */
   get reachesAllMemory(): boolean {
     return this.#pages * this.#table.pageSize >= this.#memory.size;

@@ -21,12 +21,18 @@ export class DynamicTceWindow {
   readonly #busPages: PageAllocator;
   #status: number = H_SUCCESS;
 
-  /** The first `reservedPages` are never mapped. */
-  constructor(table: TceWindow, onHypercallError: OnHypercallError = 'fail', reservedPages: number = 0) {
+  /** The first `reservedPages` are never mapped, nor those that are 1 in `held`. */
+  constructor(
+    table: TceWindow,
+    onHypercallError: OnHypercallError = 'fail',
+    reservedPages: number = 0,
+    held: Uint8Array = new Uint8Array(0),
+  ) {
     this.table = table;
     this.#onHypercallError = onHypercallError;
     this.#busPages = new PageAllocator(0, table.pages, 'upward');
     if (reservedPages > 0) this.#busPages.take(reservedPages, 1, 0);
+    for (let page = held.indexOf(1); page >= 0; page = held.indexOf(1, page + 1)) this.#busPages.takeAt(page, 1);
   }
 
   /** Bus pages in use, and pages whose entries could not be cleared. */

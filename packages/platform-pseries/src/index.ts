@@ -10,20 +10,26 @@ import {
   PLUGIN_API_VERSION,
   type PlatformPlugin,
 } from '@virtio-platform/core';
+import type { GuestMemory } from '@virtio-platform/core/memory';
 import { pseriesOptionsSchema, type PseriesOptions } from './pseries-options.ts';
 import { PseriesPlatform } from './pseries-platform.ts';
 import { simulatePseries } from './simulated/simulate-pseries.ts';
+import { leaveTables } from './takeover/leave-tables.ts';
+import { FORMER_OWNER } from './takeover/takeover-options.ts';
 import { TCE_FACILITY, type TceFacility } from './tce-facility.ts';
 
 export { DynamicTceWindow, type OnHypercallError } from './dynamic-tce-window.ts';
 export { FailingTceFacility } from './failing-tce-facility.ts';
 export { type PseriesFailures } from './pseries-failures.ts';
-export { pseriesOptionsSchema, type PseriesOptions, type WindowOptions } from './pseries-options.ts';
+export { pseriesOptionsSchema, type PseriesOptions } from './pseries-options.ts';
+export { type WindowOptions } from './window-options.ts';
 export { PseriesPlatform } from './pseries-platform.ts';
 export { pseriesRules } from './pseries-platform.ts';
 export { SimulatedUltravisor } from './simulated/simulated-ultravisor.ts';
 export { type DynamicWindows, type Hypervisor } from './simulated/simulated-tce-tables.ts';
 export { SimulatedTceTables, type SimulatedTceOptions } from './simulated/simulated-tce-tables.ts';
+export { type FormerWindows } from './takeover/former-windows.ts';
+export { type FormerOwnerOptions, type Takeover } from './takeover/takeover-options.ts';
 export { TceDmaMapping } from './tce-dma-mapping.ts';
 export * from './tce-facility.ts';
 export { FIRST_LIOBN, MOST_ENTRIES, WINDOW_COUNT } from './tce-windows.ts';
@@ -40,8 +46,13 @@ const plugin: PlatformPlugin<PseriesOptions> = definePlatformPlugin({
   needsRequesterId: () => 'has its TCE tables in a PCI host bridge, which tells devices apart by the requester id',
   register(container, options) {
     container.register(PLATFORM, {
-      useFactory: (bound) =>
-        new PseriesPlatform(options, bound.resolve(GUEST_MEMORY), bound.resolve<TceFacility>(TCE_FACILITY)),
+      useFactory(bound) {
+        const memory = bound.resolve<GuestMemory>(GUEST_MEMORY);
+        const facility = bound.resolve<TceFacility>(TCE_FACILITY);
+        const { takeover, formerOwner = FORMER_OWNER } = options;
+        const former = takeover && leaveTables(facility, memory, formerOwner, takeover);
+        return new PseriesPlatform(options, memory, facility, former);
+      },
     });
   },
   simulate: simulatePseries,

@@ -2,10 +2,12 @@ import type { AddressRange, CoherentMemory, DmaMapping, DmaPath } from '@virtio-
 import type { GuestMemory, LeakLog } from '@virtio-platform/core/memory';
 import { DirectTceWindow } from './direct-tce-window.ts';
 import { DynamicTceWindow } from './dynamic-tce-window.ts';
-import { openDdwWindow } from './open-ddw-window.ts';
-import type { PseriesOptions, WindowOptions } from './pseries-options.ts';
+import { openDdwWindow, type DdwSize } from './open-ddw-window.ts';
+import type { PseriesOptions } from './pseries-options.ts';
+import type { WindowOptions } from './window-options.ts';
 import { TceDmaMapping } from './tce-dma-mapping.ts';
 import type { TceFacility } from './tce-facility.ts';
+import type { TakenWindows } from './takeover/take-over-tables.ts';
 import { TceWindow } from './tce-window.ts';
 
 /**
@@ -15,6 +17,11 @@ import { TceWindow } from './tce-window.ts';
 const DYNAMIC_BYTES = 2 ** 31;
 /** Pages of a dynamic 64-bit window with large pages: as many as a deep queue needs. */
 const DYNAMIC_PAGES_AT_LEAST = 2 ** 12;
+
+/** Pages of a dynamic 64-bit window, at most. */
+export function dynamicPages(pageSize: number): number {
+  return Math.max(DYNAMIC_PAGES_AT_LEAST, DYNAMIC_BYTES / pageSize);
+}
 
 /** The window that all queues of a device share. */
 export interface OpenedWindow {
@@ -35,20 +42,33 @@ export function windowPath({ mapping }: WindowOptions): Extract<DmaPath, 'identi
 }
 
 /**
- * Opens the window that the options ask for; `leaks` gets what it cannot take back. Throws {@link DmaError}
- * `ERR_DMA_WINDOW`, and then no window or entry is left.
+ * Opens the window that the options ask for; `leaks` gets what it cannot take back. A 64-bit window that was taken over
+ * is used instead of a new one. Throws {@link DmaError} `ERR_DMA_WINDOW`, and then no window or entry is left, except
+ * what is held.
  */
 export function openWindow(
   facility: TceFacility,
   memory: GuestMemory,
   options: PseriesOptions,
   leaks: LeakLog,
+  taken?: TakenWindows,
 ): OpenedWindow {
   const { kind, mapping, pageSize } = options.window;
-  // Not checked: the machine ends soon, and a window that it did not remove ends with it.
-  const remove = (table: TceWindow): void => void facility.removeWindow(table.window.liobn);
+  // Not checked: the machine ends soon, and a window that it did not remove ends with it. One that is held stays.
+  const remove = (table: TceWindow): void => {
+    if (taken !== undefined && table.window === taken.dynamic) {
+      if (taken.isHeld) return;
+      taken.dynamic = undefined;
+    }
+    facility.removeWindow(table.window.liobn);
+  };
   const { multiTce } = options;
   const defaultWindow = (): TceWindow => new TceWindow(facility, facility.defaultWindow, { multiTce });
+
+  const openDdw = (size: DdwSize): TceWindow =>
+    taken?.dynamic === undefined
+      ? openDdwWindow(facility, pageSize, size, { multiTce })
+      : new TceWindow(facility, taken.dynamic, { multiTce });
 
   if (mapping === 'identity') {
     const table = defaultWindow();
@@ -56,7 +76,9 @@ export function openWindow(
     return opened(window, table, () => window.clear());
   }
   if (mapping === 'linear') {
-    const table = openDdwWindow(facility, pageSize, { bytes: memory.size }, { multiTce });
+    const table = openDdw({ bytes: memory.size });
+    if (taken?.isHeld === true && table.window === taken.dynamic)
+      return opened(DirectTceWindow.adopt(memory, table, 'linear'), table, () => {});
     try {
       return opened(DirectTceWindow.open(memory, table, 'linear'), table, () => remove(table));
     } catch (error) {
@@ -64,10 +86,10 @@ export function openWindow(
       throw error;
     }
   }
-  const mostPages = Math.max(DYNAMIC_PAGES_AT_LEAST, DYNAMIC_BYTES / pageSize);
-  const table = kind === 'ddw' ? openDdwWindow(facility, pageSize, { mostPages }, { multiTce }) : defaultWindow();
+  const table = kind === 'ddw' ? openDdw({ mostPages: dynamicPages(pageSize) }) : defaultWindow();
   // Linux reserves this page too (iommu_table_reserve_pages): QEMU treats ring address 0 as unset.
-  const window = new DynamicTceWindow(table, options.onHypercallError, table.window.base === 0n ? 1 : 0);
+  const reservedPages = table.window.base === 0n ? 1 : 0;
+  const window = new DynamicTceWindow(table, options.onHypercallError, reservedPages, taken?.held);
   return {
     openMapping: (capacity, coherent) => new TceDmaMapping(memory, window, capacity, { coherent, leaks }),
     isIdentity: () => false,

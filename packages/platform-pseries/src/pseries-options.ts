@@ -11,19 +11,14 @@ import {
   type DynamicWindows,
   type Hypervisor,
 } from './simulated/simulated-tce-tables.ts';
+import {
+  formerOwnerSchema,
+  takeoverSchema,
+  type FormerOwnerOptions,
+  type Takeover,
+} from './takeover/takeover-options.ts';
 import { DEFAULT_BASE, SECOND_BASE } from './tce-windows.ts';
-/** The default 32-bit window, or a dynamic 64-bit one (DDW). */
-export type WindowKind = 'default' | 'ddw';
-/** How a window maps memory: page by page, all of it at its own address, or all of it at an offset. */
-export type WindowMapping = 'identity' | 'dynamic' | 'linear';
-
-/** The window as it will be used: defaults filled in, and a combination that exists. */
-export interface WindowOptions {
-  readonly kind: WindowKind;
-  readonly mapping: WindowMapping;
-  /** Bytes. */
-  readonly pageSize: number;
-}
+import { DDW_PAGES, DEFAULT_WINDOW_PAGE, windowSchema, type WindowOptions } from './window-options.ts';
 
 /** The options of the platform, with defaults filled in. */
 export interface PseriesOptions {
@@ -48,49 +43,15 @@ export interface PseriesOptions {
   readonly hypervisor: Hypervisor;
   /** Which windows the simulated machine gives besides the default one. */
   readonly dynamicWindows: DynamicWindows;
+  /** How this kernel came to run, where another one ran before it without a reset. */
+  readonly takeover?: Takeover | undefined;
+  /** What that one left; only with `takeover`. */
+  readonly formerOwner?: FormerOwnerOptions | undefined;
   readonly failures: PseriesFailures;
 }
 
 const SEGMENT = BOUNCE_SLOT_SIZE * BOUNCE_SEGMENT_SLOTS;
 const LARGEST_POOL = 2 ** 30;
-/** Bytes of a page of the default window; sPAPR fixes it. */
-const DEFAULT_WINDOW_PAGE = 4096;
-const DDW_PAGES: readonly number[] = [2 ** 12, 2 ** 16, 2 ** 21, 2 ** 24];
-const MAPPINGS: Readonly<Record<WindowKind, readonly [WindowMapping, WindowMapping]>> = {
-  default: ['dynamic', 'identity'],
-  ddw: ['linear', 'dynamic'],
-};
-
-const windowSchema = z
-  .strictObject({
-    kind: z
-      .enum(['default', 'ddw'])
-      .default('ddw')
-      .describe(
-        'default: the 32-bit window at bus address 0 that is always there. ddw: a 64-bit window that the guest asks for.',
-      ),
-    mapping: z
-      .enum(['identity', 'dynamic', 'linear'])
-      .optional()
-      .describe(
-        'dynamic: each mapping gets bus pages of its own. identity (kind default): TCE i points at page i. linear (kind ddw): all of memory at 2^59 + its address. By default dynamic for kind default, linear for kind ddw.',
-      ),
-    pageSize: byteSize()
-      .optional()
-      .describe(
-        'Bytes that one TCE translates: 4KiB, 64KiB, 2MiB or 16MiB. By default 4KiB for kind default (fixed there), 64KiB for kind ddw.',
-      ),
-  })
-  .transform((window, context): WindowOptions => {
-    const { kind } = window;
-    const mapping = window.mapping ?? MAPPINGS[kind][0];
-    const pageSize = window.pageSize ?? (kind === 'default' ? DEFAULT_WINDOW_PAGE : 2 ** 16);
-    for (const [path, message] of impossible({ kind, mapping, pageSize })) {
-      context.addIssue({ code: 'custom', path: [path], message, input: window });
-    }
-    return { kind, mapping, pageSize };
-  });
-
 const options = z.strictObject({
   window: windowSchema.prefault({}).describe('The DMA window that buffers are mapped in.'),
   guestEndian: z
@@ -147,6 +108,10 @@ const options = z.strictObject({
     .describe(
       'Whether the simulated machine gives 64-bit windows. beside: one beside the default window. replace: one window in all, so that the default one has to go first. none: it knows no such calls.',
     ),
+  takeover: takeoverSchema.optional(),
+  formerOwner: formerOwnerSchema(windowSchema)
+    .optional()
+    .describe('What the kernel before left in the tables, with takeover. By default 64 pages of the default window.'),
   failures: pseriesFailuresSchema
     .prefault({})
     .describe('What the hypervisor, the firmware and the ultravisor refuse on purpose, and when.'),
@@ -163,21 +128,17 @@ export const pseriesOptionsSchema: z.ZodType<PseriesOptions> = options.superRefi
     const message = `lies in the default window or below it: it can begin at 0x${end.toString(16)}`;
     context.addIssue({ code: 'custom', path: ['dynamicWindowAddress'], message, input: second });
   }
+  for (const [path, message] of impossibleTakeover(checked))
+    context.addIssue({ code: 'custom', path: [path], message, input: checked[path] });
 });
 
-/** Which keys cannot go together, and what is possible instead. */
-function* impossible({ kind, mapping, pageSize }: WindowOptions): Generator<['mapping' | 'pageSize', string]> {
-  if (!MAPPINGS[kind].includes(mapping)) {
-    yield [
-      'mapping',
-      mapping === 'identity'
-        ? 'a ddw window starts at 2^59, so it cannot be the identity: use linear or dynamic, or kind: default'
-        : 'the default window is too small for all of memory: use dynamic or identity, or kind: ddw',
-    ];
+function* impossibleTakeover(options: PseriesOptions): Generator<[path: 'takeover' | 'formerOwner', message: string]> {
+  const { takeover, formerOwner, secure, window } = options;
+  if (takeover === undefined) {
+    if (formerOwner !== undefined) yield ['formerOwner', 'has no effect without takeover: kexec or kdump'];
+    return;
   }
-  if (kind === 'default' && pageSize !== DEFAULT_WINDOW_PAGE) {
-    yield ['pageSize', 'pages of the default window are always 4KiB: leave pageSize out, or use kind: ddw'];
-  } else if (!DDW_PAGES.includes(pageSize)) {
-    yield ['pageSize', `a page has ${DDW_PAGES.map(formatByteSize).join(', ')}, not ${formatByteSize(pageSize)}`];
-  }
+  if (secure) yield ['takeover', 'a secure guest unshares all pages before it starts another kernel: leave it out'];
+  if (takeover === 'kdump' && window.mapping === 'identity')
+    yield ['takeover', 'kdump holds entries of the former owner, so the table cannot become the identity: use kexec'];
 }

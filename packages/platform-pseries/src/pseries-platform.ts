@@ -14,7 +14,10 @@ import { FailingTceFacility } from './failing-tce-facility.ts';
 import { pseriesMappingSteps } from './mapping-steps.ts';
 import { openWindow, windowPath, type OpenedWindow } from './opened-window.ts';
 import { refusesAny } from './pseries-failures.ts';
-import type { PseriesOptions, WindowOptions } from './pseries-options.ts';
+import type { PseriesOptions } from './pseries-options.ts';
+import type { WindowOptions } from './window-options.ts';
+import type { FormerWindows } from './takeover/former-windows.ts';
+import { takeOverTables, type TakenWindows } from './takeover/take-over-tables.ts';
 import { type TceFacility } from './tce-facility.ts';
 /** The path of a bounce pool in front of a window. */
 const BOUNCED_PATHS = { identity: 'bounced', linear: 'bounced+linear', translated: 'bounced+translated' } as const;
@@ -39,17 +42,31 @@ export class PseriesPlatform implements Platform {
   readonly #shared: SharedPageAllocator | undefined;
   readonly #bounced: BouncedMappings | undefined;
   readonly #bouncedPhysical: BouncedMappings | undefined;
+  readonly #taken: TakenWindows | undefined;
+  /** Allocations of a kernel that crashed. */
+  #formerMemory: readonly number[];
   #traits: PlatformTraits | undefined;
   #window: OpenedWindow | undefined;
   #isDisposed = false;
 
-  constructor(options: PseriesOptions, memory: GuestMemory, facility: TceFacility) {
+  /**
+   * With `takeover` the tables are taken over now, as a kernel does before any driver resets its device; `former` is
+   * what the kernel before told of its windows. Throws {@link DmaError} `ERR_DMA_WINDOW` where that fails.
+   */
+  constructor(
+    options: PseriesOptions,
+    memory: GuestMemory,
+    facility: TceFacility,
+    former: FormerWindows = { isDefaultRemoved: false },
+  ) {
     this.#options = options;
     this.leaks = new LeakLog(memory);
     this.#memory = memory;
     this.#facility = refusesAny(options.failures) ? new FailingTceFacility(facility, options.failures) : facility;
     this.guestByteOrder = options.guestEndian;
-    this.rules = pseriesRules(options);
+    this.#formerMemory = former.memory ?? [];
+    if (options.takeover !== undefined) this.#taken = takeOverTables(this.#facility, former, options, memory.size);
+    this.rules = [...pseriesRules(options), ...(this.#taken === undefined ? [] : [takeoverRule(this.#taken)])];
     const path = windowPath(options.window);
     this.#mappedPath = options.secure ? BOUNCED_PATHS[path] : path;
     if (!options.secure) return;
@@ -97,6 +114,8 @@ export class PseriesPlatform implements Platform {
     this.#bouncedPhysical?.dispose();
     this.#window?.close();
     this.#window = undefined;
+    for (const address of this.#formerMemory) this.#memory.free(address);
+    this.#formerMemory = [];
   }
 
   #stateTraits(): PlatformTraits {
@@ -152,7 +171,7 @@ export class PseriesPlatform implements Platform {
 
   #open(): OpenedWindow {
     if (this.#isDisposed) throw new TypeError('this pseries platform was disposed');
-    this.#window ??= openWindow(this.#facility, this.#memory, this.#options, this.leaks);
+    this.#window ??= openWindow(this.#facility, this.#memory, this.#options, this.leaks, this.#taken);
     return this.#window;
   }
 
@@ -191,6 +210,16 @@ function pathOption(window: WindowOptions, isSecure: boolean): string {
 
 function windowOption({ kind, mapping }: WindowOptions): string {
   return `platform.window: { kind: ${kind}, mapping: ${mapping} }`;
+}
+
+/** The rule that says what became of a former owner's tables. */
+function takeoverRule({ summary }: TakenWindows): NegotiationRule {
+  return {
+    name: 'pseries-takes-tables-over',
+    source: 'Linux iommu_table_clear, find_existing_ddw_windows',
+    stage: 'access',
+    apply: (negotiation) => negotiation.note(summary),
+  };
 }
 
 /** The rules that a POWER guest adds to negotiation. They only add notes; core's rules decide. */

@@ -113,7 +113,7 @@ export class TceWindow {
 
   /** Asks the hypervisor whether `page` points at `address` with this permission. Cold. */
   pointsAt(page: number, address: number, permission: number): boolean {
-    const tce = this.#entryOf(page);
+    const tce = this.entry(page);
     return tce !== undefined && tce[0] === (address | permission) >>> 0 && tce[1] === Math.floor(address / WORD);
   }
 
@@ -122,7 +122,7 @@ export class TceWindow {
     const offset = deviceAddressOffset(low, high, this.#baseLow, this.#baseHigh);
     if (!(offset >= 0 && offset < this.window.size)) return -1;
     const inPage = offset % this.pageSize;
-    const tce = this.#entryOf((offset - inPage) / this.pageSize);
+    const tce = this.entry((offset - inPage) / this.pageSize);
     if (tce === undefined || (tce[0]! & (TCE_READ | TCE_WRITE)) === 0) return -1;
     return tce[1]! * WORD + ((tce[0]! & -this.pageSize) >>> 0) + inPage;
   }
@@ -135,7 +135,7 @@ export class TceWindow {
     const window = { table: `DMA window (LIOBN 0x${liobn.toString(16)})` };
     if (!(offset >= 0 && offset < size)) return [{ ...window, says: `outside: the window has ${range}` }];
     const page = Math.floor(offset / this.pageSize);
-    const tce = this.#entryOf(page);
+    const tce = this.entry(page);
     const table = `TCE table, pages of 0x${this.pageSize.toString(16)}`;
     return [
       { ...window, says: `inside ${range}, at offset 0x${offset.toString(16)}` },
@@ -150,7 +150,8 @@ export class TceWindow {
     return `entry ${page} points at page 0x${address.toString(16)}, to ${may.join(' and ')}`;
   }
 
-  #entryOf(page: number): Uint32Array | undefined {
+  /** Asks the hypervisor for an entry, as low and high word; `undefined` where it does not tell. Cold. */
+  entry(page: number): Uint32Array | undefined {
     const bus = this.#bus;
     const tce = new Uint32Array(2);
     this.writeBusAddress(page * this.pageSize, bus, 0);

@@ -1,0 +1,51 @@
+import { DmaDirection } from '@virtio-platform/core/dma';
+import { PAGE_SIZE, type GuestMemory } from '@virtio-platform/core/memory';
+import { DirectTceWindow } from '../direct-tce-window.ts';
+import { DynamicTceWindow } from '../dynamic-tce-window.ts';
+import { openDdwWindow, windowError, type DdwSize } from '../open-ddw-window.ts';
+import { dynamicPages } from '../opened-window.ts';
+import type { TceFacility } from '../tce-facility.ts';
+import { TceWindow } from '../tce-window.ts';
+import type { FormerWindows } from './former-windows.ts';
+import type { FormerOwnerOptions, Takeover } from './takeover-options.ts';
+
+/**
+ * Does to the tables what the kernel before did, as far as it left it: creates its window and maps its buffers, with
+ * both permissions. After a `kexec` the memory of the buffers is free again, so that the next kernel uses it; of a
+ * `kdump` it stays the memory of the kernel that crashed. Throws {@link DmaError}.
+ */
+export function leaveTables(
+  facility: TceFacility,
+  memory: GuestMemory,
+  { window, buffers }: FormerOwnerOptions,
+  takeover: Takeover,
+): FormerWindows {
+  const { kind, mapping, pageSize } = window;
+  const isDefaultRemoved = kind === 'ddw' && facility.queryWindows().available === 0;
+  const create = (size: DdwSize): TceWindow => openDdwWindow(facility, pageSize, size);
+  if (mapping !== 'dynamic') {
+    const isLinear = mapping === 'linear';
+    const table = isLinear ? create({ bytes: memory.size }) : new TceWindow(facility, facility.defaultWindow);
+    DirectTceWindow.open(memory, table, mapping);
+    return { ...(isLinear && { dynamic: table.window }), isDefaultRemoved };
+  }
+  const isCreated = kind === 'ddw';
+  const table = isCreated
+    ? create({ mostPages: dynamicPages(pageSize) })
+    : new TceWindow(facility, facility.defaultWindow);
+  const pages = new DynamicTceWindow(table, 'fail', table.window.base === 0n ? 1 : 0);
+  const mapped: number[] = [];
+  for (let i = 0; i < buffers; i++) {
+    const address = memory.allocate(PAGE_SIZE, PAGE_SIZE);
+    mapped.push(address);
+    if (pages.map(address, PAGE_SIZE, DmaDirection.Bidirectional, 1) < 0)
+      throw windowError(
+        `the window of the former owner has no room for ${buffers} buffers: the hypervisor answers ${pages.status}`,
+        'lower platform.formerOwner.buffers, or enlarge its window',
+      );
+  }
+  const left = { ...(isCreated && { dynamic: table.window }), isDefaultRemoved };
+  if (takeover === 'kdump') return { ...left, memory: mapped };
+  for (const address of mapped) memory.free(address);
+  return left;
+}
