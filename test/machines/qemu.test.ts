@@ -22,6 +22,7 @@ const DPDK_PROFILE = 'net-multiqueue.yaml';
 const LARGE = [
   'block-multiqueue',
   'intel-iommu',
+  'intel-iommu-takeover',
   'legacy',
   'microvm',
   'mmio-legacy',

@@ -5,4 +5,5 @@
  */
 export * from './failure-schedule.ts';
 export * from './numbers.ts';
+export * from './takeover.ts';
 export { byteSize, duration, type QuantityLimits } from './quantity.ts';

@@ -11,8 +11,11 @@ import {
   PLUGIN_API_VERSION,
   type PlatformPlugin,
 } from '@virtio-platform/core';
+import type { GuestMemory } from '@virtio-platform/core/memory';
 import { intelIommuOptionsSchema, type IntelIommuOptions } from './intel-iommu-options.ts';
 import { IntelIommuPlatform } from './intel-iommu-platform.ts';
+import { formerOwnerSchema } from './takeover/former-owner-options.ts';
+import { leaveTables } from './takeover/leave-tables.ts';
 import { simulateIntelIommu } from './simulated/simulated-vtd.ts';
 import { VTD_FACILITY, type VtdFacility } from './unit/vtd-facility.ts';
 
@@ -20,6 +23,7 @@ export { FailingVtdFacility } from './unit/failing-vtd-facility.ts';
 export { intelIommuOptionsSchema, type IntelIommuFailures, type IntelIommuOptions } from './intel-iommu-options.ts';
 export { IntelIommuPlatform } from './intel-iommu-platform.ts';
 export { intelIommuRules } from './intel-iommu-platform.ts';
+export { type FormerOwnerOptions } from './takeover/former-owner-options.ts';
 export { SimulatedVtd, type SimulatedVtdOptions } from './simulated/simulated-vtd.ts';
 export { CONTEXT_CACHED, GENERATION } from './simulated/vtd-state.ts';
 export { VTD_FACILITY, type VtdFacility } from './unit/vtd-facility.ts';
@@ -34,8 +38,17 @@ const plugin: PlatformPlugin<IntelIommuOptions> = definePlatformPlugin({
   needsRequesterId: () => 'finds the tables of a device in the context entry of its requester id',
   register(container, options) {
     container.register(PLATFORM, {
-      useFactory: (bound) =>
-        new IntelIommuPlatform(options, bound.resolve(GUEST_MEMORY), bound.resolve<VtdFacility>(VTD_FACILITY)),
+      useFactory(bound) {
+        const memory = bound.resolve<GuestMemory>(GUEST_MEMORY);
+        const facility = bound.resolve<VtdFacility>(VTD_FACILITY);
+        const { takeover, formerOwner } = options;
+        if (takeover === undefined) return new IntelIommuPlatform(options, memory, facility);
+        const free = leaveTables(facility, memory, formerOwner ?? formerOwnerSchema.parse({}));
+        if (takeover === 'kdump') return new IntelIommuPlatform(options, memory, facility, free);
+        // All of memory is the next kernel's, also where the unit still reads its tables.
+        free();
+        return new IntelIommuPlatform(options, memory, facility);
+      },
     });
   },
   simulate: simulateIntelIommu,

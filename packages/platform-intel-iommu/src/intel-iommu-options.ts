@@ -1,8 +1,9 @@
 import type { FailureSchedule } from '@virtio-platform/core/failure';
 import { PAGE_SIZE } from '@virtio-platform/core/memory';
-import { byteSize, failureSchedule } from '@virtio-platform/options';
+import { byteSize, failureSchedule, takeoverSchema, type Takeover } from '@virtio-platform/options';
 import { z } from 'zod';
 import type { OnLostInvalidation } from './domain/translated-domain.ts';
+import { formerOwnerSchema, MODES, type FormerOwnerOptions } from './takeover/former-owner-options.ts';
 import { ADDRESS_WIDTHS, type AddressWidth } from './unit/vtd-capabilities.ts';
 import { INVALIDATIONS, type InvalidationKind } from './unit/vtd-unit.ts';
 
@@ -13,9 +14,6 @@ import { INVALIDATIONS, type InvalidationKind } from './unit/vtd-unit.ts';
 export const DOMAINS = ['translated', 'pass-through', 'identity'] as const;
 /** The kind of domain of the device; see {@link DOMAINS}. */
 export type Domain = (typeof DOMAINS)[number];
-
-/** The kinds of tables that lead from a requester id to its domain. */
-export const MODES = ['legacy', 'scalable'] as const;
 
 /** What fails on purpose beneath the platform; an empty schedule never does. */
 export interface IntelIommuFailures {
@@ -49,6 +47,10 @@ export interface IntelIommuOptions {
   readonly onLostInvalidation: OnLostInvalidation;
   /** Whether the unit stands before devices that do not offer ACCESS_PLATFORM too. */
   readonly confinesEveryDevice: boolean;
+  /** How this kernel came to run, where another one ran before it without a reset. */
+  readonly takeover?: Takeover | undefined;
+  /** What that one left; only with `takeover`. */
+  readonly formerOwner?: FormerOwnerOptions | undefined;
   readonly failures: IntelIommuFailures;
   readonly unit: SimulatedUnitOptions;
 }
@@ -133,6 +135,10 @@ const options = z.strictObject({
     .describe(
       'Whether the unit stands also before a device that does not offer ACCESS_PLATFORM, as real ones do. By default such a device bypasses it, as in QEMU.',
     ),
+  takeover: takeoverSchema.optional(),
+  formerOwner: formerOwnerSchema
+    .optional()
+    .describe('What the kernel before set up and left running, with takeover. By default 64 pages in legacy mode.'),
   failures: z
     .strictObject({
       invalidation: failureSchedule.describe(
@@ -156,6 +162,10 @@ export const intelIommuOptionsSchema: z.ZodType<IntelIommuOptions> = options
   .refine(({ invalidation, mode }) => invalidation === 'queued' || mode === 'legacy', {
     path: ['mode'],
     error: 'scalable mode has no invalidation by registers: add invalidation: queued',
+  })
+  .refine(({ takeover, formerOwner }) => takeover !== undefined || formerOwner === undefined, {
+    path: ['formerOwner'],
+    error: 'has no effect without takeover: kexec or kdump',
   });
 
 /** Whether anything fails on purpose, so that a facility has to be wrapped. */

@@ -9,6 +9,7 @@ import { FailingVtdFacility } from './unit/failing-vtd-facility.ts';
 import { failsAny, type Domain, type IntelIommuOptions } from './intel-iommu-options.ts';
 import { MAPPING_STEPS } from './mapping-steps.ts';
 import { openDomain, type OpenedDomain } from './domain/opened-domain.ts';
+import { takeOverUnit, type TakenUnit } from './takeover/take-over-unit.ts';
 import { type VtdFacility } from './unit/vtd-facility.ts';
 import type { VtdFault } from './unit/vtd-fault.ts';
 const ADDRESS_MEANINGS: Readonly<Record<Domain, string>> = {
@@ -31,20 +32,25 @@ export class IntelIommuPlatform implements Platform {
   readonly leaks: LeakLog;
   readonly #options: IntelIommuOptions;
   readonly #mappedPath: 'translated' | 'identity';
+  #freeFormer: (() => void) | undefined;
   #traits: PlatformTraits | undefined;
   #domain: OpenedDomain | undefined;
 
   /**
    * Starts the unit. Throws {@link DmaError} when that fails, and then the tables are freed if the unit confirmed its
-   * stop.
+   * stop. With `takeover` the unit is taken over first; `freeFormer` frees the memory of a kernel that crashed, at the
+   * end.
    */
-  constructor(options: IntelIommuOptions, memory: GuestMemory, facility: VtdFacility) {
+  constructor(options: IntelIommuOptions, memory: GuestMemory, facility: VtdFacility, freeFormer?: () => void) {
     const { domain } = options;
+    this.#freeFormer = freeFormer;
     this.#options = options;
     this.leaks = new LeakLog(memory);
-    this.rules = intelIommuRules(options);
     this.#mappedPath = domain === 'translated' ? 'translated' : 'identity';
-    this.#domain = openDomain(failing(facility, memory, options), memory, options, this.leaks);
+    const unit = failing(facility, memory, options);
+    const taken = options.takeover && takeOverUnit(unit, memory, options);
+    this.rules = [...intelIommuRules(options), ...(taken === undefined ? [] : [takeoverRule(taken)])];
+    this.#domain = openDomain(unit, memory, options, this.leaks, taken);
   }
 
   /** The first read probes a page, so that the traits state verified facts. */
@@ -81,6 +87,8 @@ export class IntelIommuPlatform implements Platform {
   dispose(): void {
     this.#domain?.close();
     this.#domain = undefined;
+    this.#freeFormer?.();
+    this.#freeFormer = undefined;
   }
 
   #stateTraits(opened: OpenedDomain): PlatformTraits {
@@ -119,6 +127,16 @@ function failing(facility: VtdFacility, memory: GuestMemory, options: IntelIommu
   return invalidation === 'queued'
     ? new FailingInvalidationQueue(facility, memory, failures)
     : new FailingVtdFacility(facility, failures.invalidation);
+}
+
+/** The rule that says what became of a former owner's tables. */
+function takeoverRule({ summary }: TakenUnit): NegotiationRule {
+  return {
+    name: 'vtd-takes-the-unit-over',
+    source: 'Linux init_dmars, copy_translation_tables',
+    stage: 'access',
+    apply: (negotiation) => negotiation.note(summary),
+  };
 }
 
 /** The rules that an x86 guest behind VT-d adds to negotiation. They only add notes; core's rules decide. */

@@ -17,6 +17,8 @@ export class MoodyVtd extends SimulatedVtd {
   invalidation: 'done' | 'refused' | 'stuck' = 'done';
   /** Ignores the command register. */
   isDeaf = false;
+  /** Answers to no invalidation of contexts that it did anything. */
+  isMute = false;
   /** Writes to the command of the translation cache. */
   readonly commands: number[] = [];
 
@@ -30,6 +32,7 @@ export class MoodyVtd extends SimulatedVtd {
 
   override read64(offset: number, words: Uint32Array): void {
     super.read64(offset, words);
+    if (offset === 0x28 && this.isMute) words[1] = 0;
     if (offset !== 0xf8 || this.invalidation === 'done' || this.commands.length === 0) return;
     if (((this.commands.at(-1)! >>> 28) & 3) === 1) return;
     words[1] = this.invalidation === 'stuck' ? 2 ** 31 : 0;

@@ -29,7 +29,7 @@ export { SimulatedUltravisor } from './simulated/simulated-ultravisor.ts';
 export { type DynamicWindows, type Hypervisor } from './simulated/simulated-tce-tables.ts';
 export { SimulatedTceTables, type SimulatedTceOptions } from './simulated/simulated-tce-tables.ts';
 export { type FormerWindows } from './takeover/former-windows.ts';
-export { type FormerOwnerOptions, type Takeover } from './takeover/takeover-options.ts';
+export { type FormerOwnerOptions } from './takeover/takeover-options.ts';
 export { TceDmaMapping } from './tce-dma-mapping.ts';
 export * from './tce-facility.ts';
 export { FIRST_LIOBN, MOST_ENTRIES, WINDOW_COUNT } from './tce-windows.ts';

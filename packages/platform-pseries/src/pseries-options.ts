@@ -1,7 +1,7 @@
 import { BOUNCE_SEGMENT_SLOTS, BOUNCE_SLOT_SIZE } from '@virtio-platform/core/dma';
 import { formatByteSize } from '@virtio-platform/core/memory';
 import type { ByteOrder } from '@virtio-platform/core/queue';
-import { busAddress, byteSize } from '@virtio-platform/options';
+import { busAddress, byteSize, takeoverSchema, type Takeover } from '@virtio-platform/options';
 import { z } from 'zod';
 import type { OnHypercallError } from './dynamic-tce-window.ts';
 import { pseriesFailuresSchema, type PseriesFailures } from './pseries-failures.ts';
@@ -11,12 +11,7 @@ import {
   type DynamicWindows,
   type Hypervisor,
 } from './simulated/simulated-tce-tables.ts';
-import {
-  formerOwnerSchema,
-  takeoverSchema,
-  type FormerOwnerOptions,
-  type Takeover,
-} from './takeover/takeover-options.ts';
+import { formerOwnerSchema, type FormerOwnerOptions } from './takeover/takeover-options.ts';
 import { DEFAULT_BASE, SECOND_BASE } from './tce-windows.ts';
 import { DDW_PAGES, DEFAULT_WINDOW_PAGE, windowSchema, type WindowOptions } from './window-options.ts';
 

@@ -1,5 +1,6 @@
 import type { AddressStep } from '@virtio-platform/core/dma';
 import type { GuestMemory } from '@virtio-platform/core/memory';
+import type { FormerTables } from '../takeover/former-tables.ts';
 import { CONTEXT_WORDS, PRESENT, TYPE_PASS_THROUGH, TYPE_SHIFT, TYPE_TRANSLATED } from '../unit/vtd-registers.ts';
 import { entryLeadsTo, requesterName, RequesterTables, type RequesterEntry } from './requester-tables.ts';
 
@@ -13,17 +14,29 @@ export class LegacyRequesterTables extends RequesterTables {
   readonly #entry: RequesterEntry;
 
   /** Throws {@link DmaError} `ERR_DMA_EXHAUSTED`, and then nothing is allocated. */
-  constructor(memory: GuestMemory, sourceId: number, entry: RequesterEntry) {
+  constructor(memory: GuestMemory, sourceId: number, entry: RequesterEntry, former?: FormerTables) {
     super(memory);
     this.#sourceId = sourceId;
     this.#entry = entry;
     this.root = this.allocate();
-    this.#context = this.allocate();
+    const rootWord = (sourceId >>> 8) * CONTEXT_WORDS;
+    const copied = this.copyContexts(this.root, former).get(rootWord);
+    this.#context = copied ?? this.allocate();
     const { isPassThrough, table, width, domain } = entry;
     const flags = PRESENT | ((isPassThrough ? TYPE_PASS_THROUGH : TYPE_TRANSLATED) << TYPE_SHIFT);
-    const at = this.#context / 4 + (sourceId & 0xff) * CONTEXT_WORDS;
-    this.write(at, ...this.pointer(table, flags), (domain << DOMAIN_SHIFT) | width, 0);
-    this.write(this.root / 4 + (sourceId >>> 8) * CONTEXT_WORDS, ...this.pointer(this.#context, PRESENT));
+    this.writeDevice(former, () =>
+      this.write(this.#device, ...this.pointer(table, flags), (domain << DOMAIN_SHIFT) | width, 0),
+    );
+    if (copied === undefined) this.write(this.root / 4 + rootWord, ...this.pointer(this.#context, PRESENT));
+  }
+
+  protected clearDevice(): void {
+    this.clear(this.#device);
+  }
+
+  /** Word index of the entry of the device. */
+  get #device(): number {
+    return this.#context / 4 + (this.#sourceId & 0xff) * CONTEXT_WORDS;
   }
 
   walk(): readonly AddressStep[] {

@@ -11,13 +11,14 @@ import { takeFaults, describeFault, type VtdFault } from '../unit/vtd-fault.ts';
 import { TranslatedDomain } from './translated-domain.ts';
 import { levelsOf, widthCode, type AddressWidth, type VtdCapabilities } from '../unit/vtd-capabilities.ts';
 import { ENTRY_READ, ENTRY_WRITE, INTERRUPT_START } from '../unit/vtd-registers.ts';
+import type { TakenUnit } from '../takeover/take-over-unit.ts';
 import { VtdDmaMapping } from './vtd-dma-mapping.ts';
 import { VtdUnit } from '../unit/vtd-unit.ts';
 
 const READ_WRITE = ENTRY_READ | ENTRY_WRITE;
 const WORD = 2 ** 32;
-/** Domain id of the one device. Never 0, which caching mode uses for entries that are not present. */
-const DOMAIN_ID = 1;
+/** Domain ids begin here: never 0, which caching mode uses for entries that are not present. */
+const FIRST_DOMAIN = 1;
 
 /** The domain of the device. */
 export interface OpenedDomain {
@@ -36,6 +37,8 @@ export interface OpenedDomain {
    * Stops translation and frees the tables. Keeps them if the unit does not confirm the stop: it may still walk them.
    */
   close(): void;
+  /** Frees the tables while the unit uses them, as a kernel does that starts another one and does not stop the unit. */
+  abandon(): void;
 }
 
 /** A kind of domain: its page tables, and how to open it once the unit runs. */
@@ -53,7 +56,8 @@ interface DomainParts {
 }
 
 /**
- * Opens the domain that the options ask for, and starts the unit; `leaks` gets what it cannot take back. Throws
+ * Opens the domain that the options ask for, and starts the unit; `leaks` gets what it cannot take back. A unit that was
+ * taken over with its translation goes on, and the device gets its domain with its first mapping. Throws
  * {@link DmaError}.
  */
 export function openDomain(
@@ -61,23 +65,28 @@ export function openDomain(
   memory: GuestMemory,
   options: IntelIommuOptions,
   leaks: LeakLog,
+  taken?: TakenUnit,
 ): OpenedDomain {
-  const unit = new VtdUnit(facility, memory, { domain: DOMAIN_ID, invalidation: options.invalidation });
+  const former = taken?.former;
+  let id = FIRST_DOMAIN;
+  while (former?.domains.has(id) === true) id++;
+  const unit = new VtdUnit(facility, memory, { domain: id, invalidation: options.invalidation });
   let parts: DomainParts | undefined;
   let requesters: RequesterTables | undefined;
   try {
     const width = usableWidth(unit.capabilities, options);
     parts = domainParts(memory, unit.capabilities, width, { ...options, leaks });
     const Tables = options.mode === 'scalable' ? ScalableRequesterTables : LegacyRequesterTables;
-    requesters = new Tables(memory, facility.sourceId, {
+    const entry = {
       isPassThrough: parts.table === undefined,
       table: parts.table?.root ?? 0,
       width: widthCode(width),
-      domain: DOMAIN_ID,
-    });
+      domain: id,
+    };
+    requesters = new Tables(memory, facility.sourceId, entry, former);
     // Drops the faults from before this run.
     takeFaults(facility, unit.capabilities);
-    unit.start(requesters.root);
+    unit.start(requesters.root, { isTakenOver: former !== undefined });
   } catch (error) {
     if (unit.stop()) {
       requesters?.free();
@@ -92,8 +101,16 @@ function opened(facility: VtdFacility, unit: VtdUnit, parts: DomainParts, reques
   const { table } = parts;
   const { openMapping, reachesAllMemory, isIdentity, domain } = parts.open(unit, requesters);
   const isMapped = (low: number, high: number): boolean => table === undefined || table.permissions(low, high) !== 0;
+  const free = (): void => {
+    domain?.close();
+    table?.free();
+    requesters.free();
+  };
   return {
-    openMapping,
+    openMapping: (capacity) => {
+      requesters.attach(() => unit.invalidateAll());
+      return openMapping(capacity);
+    },
     reachesAllMemory,
     isIdentity: () => unit.isTranslating && isIdentity(),
     range: parts.range,
@@ -105,10 +122,11 @@ function opened(facility: VtdFacility, unit: VtdUnit, parts: DomainParts, reques
         .filter(({ sourceId }) => sourceId === facility.sourceId)
         .map((record) => describeFault(record, isMapped)),
     close: () => {
-      if (!unit.stop()) return;
-      domain?.close();
-      table?.free();
-      requesters.free();
+      if (unit.stop()) free();
+    },
+    abandon: () => {
+      unit.abandon();
+      free();
     },
   };
 }

@@ -1,5 +1,6 @@
 import type { AddressStep } from '@virtio-platform/core/dma';
 import type { GuestMemory } from '@virtio-platform/core/memory';
+import type { FormerTables } from '../takeover/former-tables.ts';
 import {
   FUNCTIONS_OF_HALF,
   PASID_PASS_THROUGH,
@@ -28,13 +29,16 @@ export class ScalableRequesterTables extends RequesterTables {
   readonly #entry: RequesterEntry;
 
   /** Throws {@link DmaError} `ERR_DMA_EXHAUSTED`, and then nothing is allocated. */
-  constructor(memory: GuestMemory, sourceId: number, entry: RequesterEntry) {
+  constructor(memory: GuestMemory, sourceId: number, entry: RequesterEntry, former?: FormerTables) {
     super(memory);
     this.#sourceId = sourceId;
     this.#entry = entry;
     const root = this.allocate();
     this.root = root + SCALABLE_MODE;
-    this.#context = this.allocate();
+    const half = (sourceId & 0xff) < FUNCTIONS_OF_HALF ? 0 : HALF_WORDS;
+    const rootWord = (sourceId >>> 8) * CONTEXT_WORDS + half;
+    const copied = this.copyContexts(root, former).get(rootWord);
+    this.#context = copied ?? this.allocate();
     this.#directory = this.allocate();
     this.#pasids = this.allocate();
     const { isPassThrough, table, width, domain } = entry;
@@ -42,11 +46,17 @@ export class ScalableRequesterTables extends RequesterTables {
     const flags = PRESENT | (width << PASID_WIDTH_SHIFT) | (type << PASID_TYPE_SHIFT);
     this.write(this.#pasids / 4, ...this.pointer(table, flags), domain);
     this.write(this.#directory / 4, ...this.pointer(this.#pasids, PRESENT));
-    const devfn = sourceId & 0xff;
-    const at = this.#context / 4 + (devfn % FUNCTIONS_OF_HALF) * SCALABLE_CONTEXT_WORDS;
-    this.write(at, ...this.pointer(this.#directory, PRESENT));
-    const half = devfn < FUNCTIONS_OF_HALF ? 0 : HALF_WORDS;
-    this.write(root / 4 + (sourceId >>> 8) * CONTEXT_WORDS + half, ...this.pointer(this.#context, PRESENT));
+    this.writeDevice(former, () => this.write(this.#device, ...this.pointer(this.#directory, PRESENT)));
+    if (copied === undefined) this.write(root / 4 + rootWord, ...this.pointer(this.#context, PRESENT));
+  }
+
+  protected clearDevice(): void {
+    this.clear(this.#device);
+  }
+
+  /** Word index of the entry of the device. */
+  get #device(): number {
+    return this.#context / 4 + ((this.#sourceId & 0xff) % FUNCTIONS_OF_HALF) * SCALABLE_CONTEXT_WORDS;
   }
 
   walk(): readonly AddressStep[] {

@@ -64,12 +64,12 @@ export class VtdUnit {
 
   /**
    * Starts translation with the root table at `root`, whose low bits are its mode. Stops first what firmware left
-   * running, also queued invalidation: while it is enabled the invalidation registers have no effect. Throws
-   * {@link DmaError} `ERR_IOMMU_UNRESPONSIVE`.
+   * running, also queued invalidation: while it is enabled the invalidation registers have no effect. Translation that
+   * is taken over goes on meanwhile. Throws {@link DmaError} `ERR_IOMMU_UNRESPONSIVE`.
    */
-  start(root: number): void {
+  start(root: number, { isTakenOver = false }: { readonly isTakenOver?: boolean } = {}): void {
     const facility = this.#facility;
-    this.#commands.command('disable translation', TRANSLATION_ENABLE, false);
+    if (!isTakenOver) this.#commands.command('disable translation', TRANSLATION_ENABLE, false);
     this.#commands.command('disable queued invalidation', QUEUED_INVALIDATION_ENABLE, false);
     // Faults are read on request, without an interrupt.
     facility.write32(FECTL_REG, FAULT_INTERRUPT_MASK);
@@ -93,6 +93,11 @@ export class VtdUnit {
     }
     this.#invalidation.free();
     return true;
+  }
+
+  /** Frees the queue although the unit may use it: the memory of a kernel that starts another one is the other's. */
+  abandon(): void {
+    this.#invalidation.free();
   }
 
   /** Invalidates every cached context and translation. Returns whether that is confirmed. */

@@ -1,5 +1,6 @@
 import { DmaDirection } from '@virtio-platform/core/dma';
 import { PAGE_SIZE, type GuestMemory } from '@virtio-platform/core/memory';
+import type { Takeover } from '@virtio-platform/options';
 import { DirectTceWindow } from '../direct-tce-window.ts';
 import { DynamicTceWindow } from '../dynamic-tce-window.ts';
 import { openDdwWindow, windowError, type DdwSize } from '../open-ddw-window.ts';
@@ -7,7 +8,7 @@ import { dynamicPages } from '../opened-window.ts';
 import type { TceFacility } from '../tce-facility.ts';
 import { TceWindow } from '../tce-window.ts';
 import type { FormerWindows } from './former-windows.ts';
-import type { FormerOwnerOptions, Takeover } from './takeover-options.ts';
+import type { FormerOwnerOptions } from './takeover-options.ts';
 
 /**
  * Does to the tables what the kernel before did, as far as it left it: creates its window and maps its buffers, with

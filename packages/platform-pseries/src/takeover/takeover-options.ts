@@ -1,15 +1,6 @@
 import { z } from 'zod';
 import type { WindowInput, WindowOptions } from '../window-options.ts';
 
-/**
- * How the guest's kernel came to run. `kexec`: another kernel started it without a reset, and all of memory is its own
- * now. `kdump`: another kernel crashed, this one runs in memory that was reserved for it, and whatever the other one
- * mapped stays mapped, because its devices may still use it.
- */
-export const TAKEOVERS = ['kexec', 'kdump'] as const;
-/** One of {@link TAKEOVERS}. */
-export type Takeover = (typeof TAKEOVERS)[number];
-
 /** What the kernel before left in the tables. */
 export interface FormerOwnerOptions {
   readonly window: WindowOptions;
@@ -24,13 +15,6 @@ export const FORMER_OWNER: FormerOwnerOptions = {
 };
 
 const MOST_BUFFERS = 2 ** 16;
-
-/** The schema of `platform.takeover`. */
-export const takeoverSchema: z.ZodType<Takeover> = z
-  .enum(TAKEOVERS)
-  .describe(
-    'The guest takes over live tables of a kernel before it. kexec: it clears them. kdump: it keeps what is mapped, and maps only beside it.',
-  );
 
 /** The schema of `platform.formerOwner`; `window` is that of `platform.window`. */
 export function formerOwnerSchema(

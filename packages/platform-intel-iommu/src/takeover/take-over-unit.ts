@@ -1,0 +1,46 @@
+import type { GuestMemory } from '@virtio-platform/core/memory';
+import type { IntelIommuOptions } from '../intel-iommu-options.ts';
+import { GlobalCommands } from '../unit/global-commands.ts';
+import { readCapabilities } from '../unit/vtd-capabilities.ts';
+import type { VtdFacility } from '../unit/vtd-facility.ts';
+import { QUEUED_INVALIDATION_ENABLE, TRANSLATION_ENABLE } from '../unit/vtd-registers.ts';
+import { FormerTables } from './former-tables.ts';
+
+/** A unit that another kernel left running, after this one took it over. */
+export interface TakenUnit {
+  /** Tables that stay in use until a driver attaches its device; `undefined` where translation was stopped. */
+  readonly former: FormerTables | undefined;
+  /** What was done, for people. */
+  readonly summary: string;
+}
+
+/**
+ * Takes over a unit, before anything is written to memory that its tables may be in (Linux `init_dmars`). After a kexec
+ * translation and the queue are stopped. After a crash translation goes on, and the tables are copied; where they cannot
+ * be, it is stopped all the same. Throws {@link DmaError} `ERR_IOMMU_UNRESPONSIVE`.
+ */
+export function takeOverUnit(
+  facility: VtdFacility,
+  memory: GuestMemory,
+  { takeover, mode }: Pick<IntelIommuOptions, 'takeover' | 'mode'>,
+): TakenUnit {
+  readCapabilities(facility);
+  const commands = new GlobalCommands(facility);
+  const stop = (why: string): TakenUnit => {
+    commands.command('disable translation', TRANSLATION_ENABLE, false);
+    commands.command('disable queued invalidation', QUEUED_INVALIDATION_ENABLE, false);
+    return { former: undefined, summary: `after ${takeover}: ${why}` };
+  };
+  if (!commands.isOn(TRANSLATION_ENABLE)) return stop('translation was off');
+  if (takeover === 'kexec') return stop('translation was on and was stopped; nothing of its tables is used');
+  const former = FormerTables.read(memory, facility);
+  if (former === undefined) return stop('its root table is not in memory, so translation was stopped');
+  // The mode can only be changed while translation is off.
+  if (former.isScalable !== (mode === 'scalable'))
+    return stop(`its tables are of ${former.isScalable ? 'scalable' : 'legacy'} mode, so translation was stopped`);
+  const count = former.contexts.length;
+  return {
+    former,
+    summary: `after kdump: translation goes on with a copy of its root and ${count} context table${count === 1 ? '' : 's'}`,
+  };
+}

@@ -1,0 +1,206 @@
+import { FaultLog, type DeviceAddressSpace } from '@virtio-platform/core/address-space';
+import { DmaDirection } from '@virtio-platform/core/dma';
+import { GuestMemory } from '@virtio-platform/core/memory';
+import { describe, expect, it } from 'vitest';
+import { IntelIommuPlatform, intelIommuOptionsSchema } from '../../src/index.ts';
+import { openAddressSpace } from '../../src/simulated/vtd-translation.ts';
+import { formerOwnerSchema } from '../../src/takeover/former-owner-options.ts';
+import { leaveTables } from '../../src/takeover/leave-tables.ts';
+import { MIB, MoodyVtd, PAGE } from '../remapped-guest.ts';
+
+/** The first page that the former owner maps, and one that it maps and the next owner does not. */
+const FIRST = 0x7fff_f000;
+const LOW = 0x7fe0_0000;
+const SCALABLE = { mode: 'scalable', invalidation: 'queued', unit: { scalableMode: true } } as const;
+const SCALABLE_FORMER = { formerOwner: { mode: 'scalable', buffers: 512 } } as const;
+
+interface Bench {
+  readonly memory: GuestMemory;
+  readonly unit: MoodyVtd;
+  readonly space: DeviceAddressSpace;
+  readonly faults: FaultLog;
+  readonly free: () => void;
+  takeOver(freeFormer?: () => void): IntelIommuPlatform;
+}
+
+/** A unit that another kernel left translating. */
+function leave(given: object): Bench {
+  const options = intelIommuOptionsSchema.parse({ aperture: '1MiB', formerOwner: { buffers: 512 }, ...given });
+  const memory = new GuestMemory(new SharedArrayBuffer(16 * MIB));
+  const unit = new MoodyVtd({ ...options.unit, memory });
+  const free = leaveTables(unit, memory, options.formerOwner ?? formerOwnerSchema.parse({}));
+  const faults = new FaultLog();
+  const space = openAddressSpace(memory, faults, unit.state);
+  const takeOver = (freeFormer?: () => void): IntelIommuPlatform =>
+    new IntelIommuPlatform(options, memory, unit, freeFormer);
+  return { memory, unit, space, faults, free, takeOver };
+}
+
+function writes({ space }: Bench, low: number): boolean {
+  return space.write(low, 0, new Uint8Array(16), 0, 16);
+}
+
+/** What the rule of the takeover says. */
+function summary({ rules }: IntelIommuPlatform): string {
+  const notes: string[] = [];
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- a rule that only adds a note
+  rules
+    .find(({ name }) => name === 'vtd-takes-the-unit-over')!
+    .apply({ note: (text: string) => notes.push(text) } as never);
+  return notes.join('\n');
+}
+
+/** Maps a page for the device to write, and returns its address. */
+function mapPage(platform: IntelIommuPlatform, memory: GuestMemory): number {
+  const words = new Uint32Array(2);
+  const mapping = platform.openMapping(platform.traits.mappedPath as 'translated', { queue: 0, capacity: 4 });
+  mapping.map(memory.allocate(PAGE, PAGE), PAGE, DmaDirection.FromDevice, words, 0);
+  return words[0]!;
+}
+
+describe('a kernel that was started by kexec', () => {
+  it.each([
+    ['registers after registers', {}],
+    ['a queue after a queue', { invalidation: 'queued', formerOwner: { invalidation: 'queued', buffers: 512 } }],
+    ['scalable after scalable', { ...SCALABLE, ...SCALABLE_FORMER }],
+    ['legacy after scalable', { ...SCALABLE_FORMER, unit: { scalableMode: true } }],
+  ])('uses nothing of the tables before: %s', (_, options) => {
+    const bench = leave({ takeover: 'kexec', ...options });
+    // The device uses both addresses, so that the unit has them cached.
+    expect([writes(bench, FIRST), writes(bench, LOW), writes(bench, LOW - PAGE)]).toEqual([true, true, false]);
+    bench.free();
+    // The memory of the tables is new, and whatever it becomes the unit does not follow it.
+    expect(bench.memory.allocated).toBe(0);
+    const platform = bench.takeOver();
+    expect([writes(bench, FIRST), writes(bench, LOW)]).toEqual([false, false]);
+    expect(platform.recordedFaults()).toMatchObject([{ address: BigInt(FIRST), access: 'write', cause: 'unmapped' }]);
+    expect(writes(bench, mapPage(platform, bench.memory))).toBe(true);
+    expect(writes(bench, LOW)).toBe(false);
+    expect(summary(platform)).toMatch(/^after kexec: translation was on and was stopped/);
+  });
+
+  it('writes nothing to memory before translation is off', () => {
+    const bench = leave({ takeover: 'kexec' });
+    bench.free();
+    bench.unit.isDeaf = true;
+    const before = bench.memory.u8.slice();
+    expect(() => bench.takeOver()).toThrow(expect.objectContaining({ code: 'ERR_IOMMU_UNRESPONSIVE' }));
+    expect(bench.memory.u8.every((byte, i) => byte === before[i])).toBe(true);
+  });
+});
+
+describe('a kernel after a crash', () => {
+  it.each([
+    ['registers after registers', {}],
+    ['a queue after registers', { invalidation: 'queued' }],
+    ['a queue after a queue', { invalidation: 'queued', formerOwner: { invalidation: 'queued', buffers: 512 } }],
+    ['in caching mode', { unit: { cachingMode: true } }],
+    ['scalable after scalable', { ...SCALABLE, ...SCALABLE_FORMER }],
+    ['pass-through', { domain: 'pass-through' }],
+  ])('lets a device go on until its driver comes: %s', (_, options) => {
+    const bench = leave({ takeover: 'kdump', ...options });
+    const platform = bench.takeOver(bench.free);
+    expect(summary(platform)).toBe('after kdump: translation goes on with a copy of its root and 1 context table');
+    // The probe of the traits maps a page in the next owner's domain and gives it back.
+    expect(platform.traits.mappedPath).toMatch(/translated|identity/);
+    expect([writes(bench, FIRST), writes(bench, LOW)]).toEqual([true, true]);
+    expect(platform.recordedFaults()).toEqual([]);
+    const address = mapPage(platform, bench.memory);
+    expect(writes(bench, address)).toBe(true);
+    expect(writes(bench, LOW)).toBe(false);
+    expect(bench.faults.entries).toHaveLength(1);
+    platform.dispose();
+  });
+
+  it('has a domain id that no context before has, and copies those of other devices', () => {
+    const bench = leave({ takeover: 'kdump', unit: {} });
+    const root = (): number => {
+      const words = new Uint32Array(2);
+      bench.unit.read64(0x20, words);
+      return words[0]!;
+    };
+    const { u32 } = bench.memory;
+    const context = (): number => (u32[root() / 4]! & -PAGE) / 4;
+    // Another device, in domain 2 of the former owner, and one on bus 3 whose table is outside of memory.
+    const other = context() + 5 * 4;
+    u32.set([0x1000_0001, 0, (2 << 8) | 1, 0], other);
+    u32.set([0x7fff_f001, 0, 0, 0], root() / 4 + 3 * 4);
+    const before = root();
+    const platform = bench.takeOver(bench.free);
+    expect(root()).not.toBe(before);
+    expect([...u32.subarray(context() + 5 * 4, context() + 6 * 4)]).toEqual([0x1000_0001, 0, (2 << 8) | 1, 0]);
+    expect(u32[root() / 4 + 3 * 4]).toBe(0);
+    mapPage(platform, bench.memory);
+    expect(u32[context() + 0x20 * 4 + 2]! >>> 8).toBe(3);
+    expect(u32[context() + 5 * 4]).toBe(0x1000_0001);
+  });
+
+  it.each<readonly [string, object, (bench: Bench) => void, RegExp]>([
+    [
+      'tables of the other mode',
+      { ...SCALABLE_FORMER, unit: { scalableMode: true } },
+      () => {},
+      /are of scalable mode/,
+    ],
+    ['no root table', {}, ({ unit }) => unit.write64(0x20, 0, 0), /root table is not in memory/],
+    ['a root table outside of memory', {}, ({ unit }) => unit.write64(0x20, 0, 0x100), /root table is not in memory/],
+    ['translation that is off', {}, ({ unit }) => unit.write32(0x18, 0), /translation was off/],
+  ])('starts anew where it finds %s', (_, options, change, why) => {
+    const bench = leave({ takeover: 'kdump', ...options });
+    change(bench);
+    const platform = bench.takeOver(bench.free);
+    expect(summary(platform)).toMatch(why);
+    expect(writes(bench, LOW)).toBe(false);
+    expect(writes(bench, mapPage(platform, bench.memory))).toBe(true);
+  });
+
+  it('gives the device nothing where the unit does not confirm that it forgot the tables before', () => {
+    const bench = leave({ takeover: 'kdump' });
+    const platform = bench.takeOver(bench.free);
+    expect(writes(bench, LOW)).toBe(true);
+    bench.unit.isMute = true;
+    expect(() => mapPage(platform, bench.memory)).toThrow(
+      expect.objectContaining({ code: 'ERR_IOMMU_UNRESPONSIVE', message: expect.stringMatching(/forgot the tables/) }),
+    );
+    bench.unit.isMute = false;
+    // It can be tried again.
+    expect(writes(bench, mapPage(platform, bench.memory))).toBe(true);
+    expect(writes(bench, LOW)).toBe(false);
+  });
+
+  it('frees the memory of the kernel that crashed at its own end', () => {
+    const bench = leave({ takeover: 'kdump' });
+    const left = bench.memory.allocated;
+    expect(left).toBeGreaterThan(512 * PAGE);
+    const platform = bench.takeOver(bench.free);
+    expect(bench.memory.allocated).toBeGreaterThan(left);
+    platform.openMapping('translated', { queue: 0, capacity: 4 }).dispose();
+    platform.dispose();
+    expect([bench.memory.allocated, bench.unit.read32(0x1c)]).toEqual([0, 0x4000_0000]);
+  });
+});
+
+describe('the options of a takeover', () => {
+  it.each([
+    [{ formerOwner: {} }, 'formerOwner', /no effect without takeover/],
+    [{ takeover: 'reboot' }, 'takeover', /kexec/],
+    [
+      { takeover: 'kexec', formerOwner: { mode: 'scalable', invalidation: 'registers' } },
+      'formerOwner.invalidation',
+      /no invalidation by registers/,
+    ],
+    [{ takeover: 'kexec', formerOwner: { buffers: 0 } }, 'formerOwner.buffers', />=1/],
+  ])('refuse %j', (options, path, message) => {
+    const { error } = intelIommuOptionsSchema.safeParse(options);
+    expect(error?.issues.map((issue) => [issue.path.join('.'), issue.message])).toEqual([
+      [path, expect.stringMatching(message)],
+    ]);
+  });
+
+  it('say where the unit has not what the former owner used, and where there is no room for it', () => {
+    expect(() => leave({ takeover: 'kexec', formerOwner: { mode: 'scalable' } })).toThrow(/no scalable mode/);
+    expect(() => leave({ takeover: 'kexec', formerOwner: { buffers: 5000 } })).toThrow(
+      expect.objectContaining({ code: 'ERR_DMA_EXHAUSTED' }),
+    );
+  });
+});
