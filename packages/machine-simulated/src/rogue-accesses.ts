@@ -17,7 +17,7 @@ export class RogueAccesses {
 
   /** Makes the accesses that are due after one more buffer. Hot: no allocation where none is due. */
   afterBuffer(): void {
-    this.#makeThose(++this.#handled);
+    this.#makeDue(++this.#handled);
   }
 
   /**
@@ -27,10 +27,10 @@ export class RogueAccesses {
   beforeReset(): void {
     if (this.#wasReset) return;
     this.#wasReset = true;
-    this.#makeThose(0);
+    this.#makeDue(0);
   }
 
-  #makeThose(due: number): void {
+  #makeDue(due: number): void {
     for (const { after, access, address, length } of this.#schedule) {
       if (after !== due) continue;
       const low = Number(address & 0xffff_ffffn);

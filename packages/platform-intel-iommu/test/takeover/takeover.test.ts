@@ -53,7 +53,7 @@ function summary({ rules }: IntelIommuPlatform): string {
 /** Maps a page for the device to write, and returns its address. */
 function mapPage(platform: IntelIommuPlatform, memory: GuestMemory): number {
   const words = new Uint32Array(2);
-  const mapping = platform.openMapping(platform.traits.mappedPath as 'translated', { queue: 0, capacity: 4 });
+  const mapping = platform.openMapping(platform.traits.mappedPath, { queue: 0, capacity: 4 });
   mapping.map(memory.allocate(PAGE, PAGE), PAGE, DmaDirection.FromDevice, words, 0);
   return words[0]!;
 }
