@@ -1,8 +1,8 @@
 import { z } from 'zod';
 
 /**
- * How the guest's kernel came to run where an IOMMU is live. `kexec`: another kernel started it without a reset, and all
- * of memory is its own now. `kdump`: another kernel crashed, this one runs in memory that was reserved for it, and
+ * How the guest's kernel came to run where an IOMMU is live. `kexec`: another kernel started it without a reset, and
+ * all of memory is its own now. `kdump`: another kernel crashed, this one runs in memory that was reserved for it, and
  * whatever the other one mapped stays mapped, because its devices may still use it.
  */
 export const TAKEOVERS = ['kexec', 'kdump'] as const;

@@ -5,7 +5,7 @@ import { BRIDGE_ID } from './pseries-board.ts';
 
 /** log2 of the page size of a default window: sPAPR fixes it. */
 const PAGE_SHIFT = 12;
-/** Cells of an address and of a size in `ibm,dma-window`, where the node does not say it (Linux of_parse_dma_window). */
+/** Cells of an address and of a size in `ibm,dma-window`, where the node does not say it (of_parse_dma_window). */
 const DEFAULT_CELLS = 2;
 
 /** What the firmware of a POWER guest tells of host bridge 0 and of the hypercalls. */

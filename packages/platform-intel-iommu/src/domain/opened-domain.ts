@@ -56,8 +56,8 @@ interface DomainParts {
 }
 
 /**
- * Opens the domain that the options ask for, and starts the unit; `leaks` gets what it cannot take back. A unit that was
- * taken over with its translation goes on, and the device gets its domain with its first mapping. Throws
+ * Opens the domain that the options ask for, and starts the unit; `leaks` gets what it cannot take back. A unit that
+ * was taken over with its translation goes on, and the device gets its domain with its first mapping. Throws
  * {@link DmaError}.
  */
 export function openDomain(

@@ -8,8 +8,8 @@ import type { FormerOwnerOptions } from './former-owner-options.ts';
 
 /**
  * Does with the unit what the kernel before did, as far as it left it: translation is on, and its buffers are mapped
- * with both permissions. Returns what frees its memory, the unit's tables in it, without telling the unit: after a kexec
- * at once, and of a crash when the kernel after it ends. Throws {@link DmaError}.
+ * with both permissions. Returns what frees its memory, the unit's tables in it, without telling the unit: called after
+ * a kexec at once, and of a crash when the kernel after it ends. Throws {@link DmaError}.
  */
 export function leaveTables(facility: VtdFacility, memory: GuestMemory, owner: FormerOwnerOptions): () => void {
   const { buffers, ...options } = owner;

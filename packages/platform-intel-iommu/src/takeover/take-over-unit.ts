@@ -16,8 +16,8 @@ export interface TakenUnit {
 
 /**
  * Takes over a unit, before anything is written to memory that its tables may be in (Linux `init_dmars`). After a kexec
- * translation and the queue are stopped. After a crash translation goes on, and the tables are copied; where they cannot
- * be, it is stopped all the same. Throws {@link DmaError} `ERR_IOMMU_UNRESPONSIVE`.
+ * translation and the queue are stopped. After a crash translation goes on, and the tables are copied; where that is
+ * not possible, it is stopped all the same. Throws {@link DmaError} `ERR_IOMMU_UNRESPONSIVE`.
  */
 export function takeOverUnit(
   facility: VtdFacility,
