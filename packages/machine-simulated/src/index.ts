@@ -10,6 +10,7 @@ import {
   PLUGIN_API_VERSION,
   type MachinePlugin,
 } from '@virtio-platform/core';
+import { memorySizeProblem, MOST_SHARED_MEMORY } from '@virtio-platform/core/memory';
 import { simulatedOptionsSchema, type SimulatedOptions } from './options.ts';
 import { SimulatedMachine } from './simulated-machine.ts';
 
@@ -25,6 +26,7 @@ const plugin: MachinePlugin<SimulatedOptions> = defineMachinePlugin({
   apiVersion: PLUGIN_API_VERSION,
   options: simulatedOptionsSchema,
   provides: 'simulated',
+  memoryProblem: (memory) => memorySizeProblem(memory, MOST_SHARED_MEMORY),
   missing: async () => [],
   programs: () => [],
   transport: ({ transport }) => transport,

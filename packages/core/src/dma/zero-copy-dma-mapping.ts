@@ -1,5 +1,6 @@
 import { DmaError } from '../errors/coded-error.ts';
 import type { GuestMemory } from '../memory/guest-memory.ts';
+import { RING_REACH } from '../memory/memory-size.ts';
 import type { LeakLog } from '../memory/leak-log.ts';
 import { writeDeviceAddress } from './device-address.ts';
 import {
@@ -121,7 +122,7 @@ export abstract class ZeroCopyDmaMapping implements DmaMapping {
   allocateCoherent(length: number, alignment: number): DmaRegion {
     const unit = Math.max(alignment, this.#coherentUnit);
     const bytes = this.coherentBytes(length, alignment);
-    const address = this.#coherent.allocate(bytes, unit, this.#reach);
+    const address = this.#coherent.allocate(bytes, unit, Math.min(this.#reach, RING_REACH));
     const free = (): void => this.#coherent.free(address);
     const { takenPages } = this;
     try {

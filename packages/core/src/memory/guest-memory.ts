@@ -1,5 +1,6 @@
-import { checkMemorySize } from './memory-size.ts';
+import { checkMemorySize, MOST_MEMORY, MOST_SHARED_MEMORY, RING_REACH } from './memory-size.ts';
 import { RangeAllocator, type FreeRun, type TakenRange } from './range-allocator.ts';
+import { wideBytes } from './wide-bytes.ts';
 
 /** Bytes of a page, the unit in which machines share, convert and translate guest memory. */
 export const PAGE_SIZE = 4096;
@@ -16,7 +17,9 @@ const HIGH_MEMORY = 2 ** 32;
 export class GuestMemory {
   readonly buffer: ArrayBufferLike;
   readonly size: number;
+  /** All bytes. Where this Node has no byte array of this size, see {@link wideBytes}. */
   readonly u8: Uint8Array;
+  /** The 16-bit fields of rings: of all memory, or of what is below {@link RING_REACH}. */
   readonly u16: Uint16Array;
   readonly u32: Uint32Array;
   /** For private fields in another byte order or without alignment; never for fields that a ring shares. */
@@ -36,11 +39,11 @@ export class GuestMemory {
     if (buffer.byteLength === 0 || buffer.byteLength % PAGE_SIZE !== 0) {
       throw new RangeError(`guest memory is a multiple of ${PAGE_SIZE} bytes, not ${buffer.byteLength}`);
     }
-    checkMemorySize(buffer.byteLength);
+    checkMemorySize(buffer.byteLength, MOST_SHARED_MEMORY);
     this.buffer = buffer;
     this.size = buffer.byteLength;
-    this.u8 = new Uint8Array(buffer);
-    this.u16 = new Uint16Array(buffer);
+    this.u8 = buffer.byteLength <= MOST_MEMORY ? new Uint8Array(buffer) : wideBytes(buffer);
+    this.u16 = new Uint16Array(buffer, 0, Math.min(buffer.byteLength, RING_REACH) / 2);
     this.u32 = new Uint32Array(buffer);
     this.view = new DataView(buffer);
     this.#hole = hole;

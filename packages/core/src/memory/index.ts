@@ -8,3 +8,4 @@ export * from './memory-size.ts';
 export * from './page-allocator.ts';
 export * from './page-states.ts';
 export * from './range-allocator.ts';
+export * from './wide-bytes.ts';

@@ -151,7 +151,8 @@ function checkMemory({ use, plugin, options }: CheckedPlugin<'machine'>, needs: 
   if (memory === undefined) return;
   const ofMachine = (): unknown => plugin.memoryProblem?.(memory, options, needs);
   const answer = runHookSync('machine', use, 'memoryProblem', ofMachine);
-  const problem = checkMemoryProblem(use, answer) ?? memorySizeProblem(memory);
+  const isOwn = plugin.memoryProblem !== undefined;
+  const problem = checkMemoryProblem(use, answer) ?? (isOwn ? undefined : memorySizeProblem(memory));
   if (problem === undefined) return;
   const message = `${problem.message}: ${problem.hint}`;
   const place = { location: use.locate(['memory'], 'value'), text: formatByteSize(memory) };

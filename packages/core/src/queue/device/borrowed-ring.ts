@@ -1,5 +1,6 @@
 import type { DeviceAddressSpace } from '../../address-space/device-address-space.ts';
 import type { DeviceAccess } from '../../address-space/fault-log.ts';
+import { RING_REACH } from '../../memory/memory-size.ts';
 import { DESCRIPTOR_SIZE } from '../ring/descriptor-table.ts';
 import type { QueueAddresses } from '../ring/ring-format.ts';
 
@@ -57,6 +58,8 @@ export class BorrowedRing {
     const driver = this.#space.borrow(words[2]!, words[3]!, this.#driverBytes, 'read');
     const device = this.#space.borrow(words[4]!, words[5]!, this.#deviceBytes, 'write');
     if (descriptor < 0 || driver < 0 || device < 0) return 'unreachable';
+    // A program whose fields end there cannot poll a ring beyond.
+    if (Math.max(descriptor, driver, device) >= RING_REACH) return 'unreachable';
     this.#generation = generation;
     if (descriptor === this.descriptor && driver === this.driver && device === this.device) return 'same';
     this.descriptor = descriptor;
