@@ -23,7 +23,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   options: ['core'],
   pci: ['core'],
   'platform-intel-iommu': ['core', 'options'],
-  'platform-legacy': ['core'],
+  'platform-legacy': ['core', 'options'],
   'platform-pseries': ['core', 'options'],
   'platform-sev': ['core', 'options'],
   'platform-vfio': ['core', 'options'],

@@ -157,6 +157,11 @@ function checkLimits(state: SanitizerState, mapping: TrackedMapping, limits: Dma
   if (isBuffer && length > limits.maxMappingSize) {
     reportTooLarge(state, limits, length, { mapping });
   }
+  const { minAlignMask = 0 } = limits;
+  if (isBuffer && (deviceAddress & BigInt(minAlignMask)) !== (BigInt(mapping.address) & BigInt(minAlignMask))) {
+    const what = `a device address does not keep the low bits 0x${minAlignMask.toString(16)} of the buffer's`;
+    state.report('DMA-LIMIT', `${what}, as the device needs`, { mapping });
+  }
   if (!isBuffer && deviceAddress % BigInt(limits.alignment) !== 0n) {
     state.report('DMA-LIMIT', `a region is not aligned to ${limits.alignment} bytes, as ${name} has it`, { mapping });
   }

@@ -8,7 +8,7 @@ import { defineMachinePlugin, MACHINE, MACHINE_REQUEST, PLUGIN_API_VERSION } fro
 import type { MachinePlugin, MissingRequirement } from '@virtio-platform/core';
 import { hostProblem, missingProgram } from '@virtio-platform/host';
 import { MEMORY_CONVERSION } from '@virtio-platform/platform-sev';
-import { boardMemoryProblem } from './machine-memory.ts';
+import { boardMemoryProblem, firstDriverAddress, memoryHole } from './machine-memory.ts';
 import { FACILITIES } from './open-board.ts';
 import { BOARDS, isMmioBoard } from './board/board-name.ts';
 import { qemuOptionsSchema, qemuProgram, type QemuOptions } from './options.ts';
@@ -40,6 +40,10 @@ const plugin: MachinePlugin<QemuOptions> = defineMachinePlugin({
   memoryProblem(memory, { board }, needs) {
     return boardMemoryProblem(board, memory, needs.includes(MEMORY_CONVERSION));
   },
+  memoryRange: (memory, { board }) => ({
+    first: firstDriverAddress(board),
+    end: memory + (memoryHole(board, memory)?.length ?? 0),
+  }),
   transport: ({ board }) => (isMmioBoard(board) ? 'mmio' : 'pci'),
   register(container, options) {
     container.register(MACHINE, { useFactory: (bound) => new QemuMachine(bound.resolve(MACHINE_REQUEST), options) });

@@ -33,6 +33,8 @@ export interface DeviceSetup {
   readonly demands: bigint;
   readonly driverPrivilege: DriverPrivilege;
   readonly experimental: ExperimentalBits | undefined;
+  /** Bits of an address that the device puts on the bus. */
+  readonly addressBits: number;
   /** How the device misbehaves on purpose. */
   readonly misbehaves: Misbehavior | undefined;
 }
@@ -73,6 +75,7 @@ export function deviceSetup(
     demands: options.demands,
     driverPrivilege: description.driverPrivilege ?? 'kernel',
     experimental: description.experimental,
+    addressBits: description.addressing?.addressBits ?? 64,
     misbehaves: description.misbehaves,
   };
 }

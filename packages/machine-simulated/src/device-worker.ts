@@ -17,6 +17,7 @@ import {
 } from '@virtio-platform/core/address-space';
 import { GuestMemory } from '@virtio-platform/core/memory';
 import { offeredFeatures, type DeviceSetup } from './device-setup.ts';
+import { spaceBelowMask } from './masked-address-space.ts';
 import { spaceWithConsequence } from './fault-consequence.ts';
 import { exitReportToJson } from './fault-records.ts';
 import { Command, LOADS_DEVICE_TYPE, Mailbox, readFeatureWords, writeFeatureWords } from './mailbox.ts';
@@ -69,8 +70,8 @@ const opened = await orFail(() => openModel(type, input.setup.settings, input.se
 const model = await orFail(() => misbehaving(opened, input.setup.misbehaves));
 const offers = offeredFeatures(input.setup, model.features);
 const probe = openAddressSpace(space.memory, new FaultLog(), input.addressSpace.state);
-const isOneToOne = (): boolean => coversMemoryOneToOne(probe);
-const seen = spaceWithConsequence(space, input.setup.onFault);
+const isOneToOne = (): boolean => coversMemoryOneToOne(spaceBelowMask(probe, input.setup.addressBits));
+const seen = spaceWithConsequence(spaceBelowMask(space, input.setup.addressBits), input.setup.onFault);
 let isUp = false;
 const device = await orFail(
   () =>

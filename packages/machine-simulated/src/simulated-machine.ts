@@ -9,7 +9,12 @@ import {
   type DeviceTypePlugin,
   type MachineRequest,
 } from '@virtio-platform/core';
-import { coversMemoryOneToOne, FaultLog, type AddressSpaceBlueprint } from '@virtio-platform/core/address-space';
+import {
+  coversMemoryOneToOne,
+  FaultLog,
+  type AddressSpaceBlueprint,
+  type DeviceAddressSpace,
+} from '@virtio-platform/core/address-space';
 import type { Transport } from '@virtio-platform/core/device';
 import { FeatureSet } from '@virtio-platform/core/features';
 import { allocateSharedMemory, GuestMemory } from '@virtio-platform/core/memory';
@@ -18,6 +23,7 @@ import { boundAddressSpace, deviceSetup, offeredFeatures, type DeviceSetup } fro
 import { spaceWithConsequence } from './fault-consequence.ts';
 import { InProcessTransport } from './in-process-transport.ts';
 import type { SimulatedOptions } from './options.ts';
+import { spaceBelowMask } from './masked-address-space.ts';
 import { SimulatedDevice } from './simulated-device.ts';
 import { SimulatedMmio } from './simulated-mmio.ts';
 import { openWorkerTransport } from './worker-transport.ts';
@@ -119,9 +125,11 @@ function deviceAround(
 ): SimulatedDevice {
   const offers = offeredFeatures(setup, model.features);
   const blueprint = bind(offers);
-  const space = spaceWithConsequence(blueprint.open(memory, faults, blueprint.state), setup.onFault);
+  const open = (log: FaultLog): DeviceAddressSpace =>
+    spaceBelowMask(blueprint.open(memory, log, blueprint.state), setup.addressBits);
+  const space = spaceWithConsequence(open(faults), setup.onFault);
   // Looking is no access: it has a fault log of its own.
-  const isOneToOne = (): boolean => coversMemoryOneToOne(blueprint.open(memory, new FaultLog(), blueprint.state));
+  const isOneToOne = (): boolean => coversMemoryOneToOne(open(new FaultLog()));
   const options = { ...setup, type, offers, isOneToOne, watchQueue, onEvent };
   return new SimulatedDevice(model, watchDevice === undefined ? space : watchDevice(space), options);
 }

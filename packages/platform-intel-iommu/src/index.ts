@@ -6,12 +6,14 @@
  */
 import {
   definePlatformPlugin,
+  deviceAddressing,
   GUEST_MEMORY,
   PLATFORM,
   PLUGIN_API_VERSION,
   type PlatformPlugin,
 } from '@virtio-platform/core';
-import type { GuestMemory } from '@virtio-platform/core/memory';
+import { keptBitsProblem, physicalProblem } from '@virtio-platform/core/dma';
+import { PAGE_SIZE, type GuestMemory } from '@virtio-platform/core/memory';
 import { intelIommuOptionsSchema, type IntelIommuOptions } from './intel-iommu-options.ts';
 import { IntelIommuPlatform } from './intel-iommu-platform.ts';
 import { formerOwnerSchema } from './takeover/former-owner-options.ts';
@@ -36,18 +38,24 @@ const plugin: PlatformPlugin<IntelIommuOptions> = definePlatformPlugin({
   options: intelIommuOptionsSchema,
   needs: [VTD_FACILITY],
   needsRequesterId: () => 'finds the tables of a device in the context entry of its requester id',
+  addressingProblem(addressing, memory, { domain }) {
+    if (domain === 'translated') return keptBitsProblem(addressing, PAGE_SIZE);
+    return physicalProblem(addressing, memory, `platform.domain: ${domain}`, 'use platform.domain: translated');
+  },
   register(container, options) {
     container.register(PLATFORM, {
       useFactory(bound) {
         const memory = bound.resolve<GuestMemory>(GUEST_MEMORY);
         const facility = bound.resolve<VtdFacility>(VTD_FACILITY);
         const { takeover, formerOwner } = options;
-        if (takeover === undefined) return new IntelIommuPlatform(options, memory, facility);
+        const open = (freeFormer?: () => void): IntelIommuPlatform =>
+          new IntelIommuPlatform(options, memory, facility, freeFormer, deviceAddressing(bound));
+        if (takeover === undefined) return open();
         const free = leaveTables(facility, memory, formerOwner ?? formerOwnerSchema.parse({}));
-        if (takeover === 'kdump') return new IntelIommuPlatform(options, memory, facility, free);
+        if (takeover === 'kdump') return open(free);
         // All of memory is the next kernel's, also where the unit still reads its tables.
         free();
-        return new IntelIommuPlatform(options, memory, facility);
+        return open();
       },
     });
   },

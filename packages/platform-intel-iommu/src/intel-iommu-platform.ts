@@ -1,5 +1,5 @@
 import { type AddressRange, type MappingRequest, type Platform } from '@virtio-platform/core';
-import type { DmaMapping, DmaPath } from '@virtio-platform/core/dma';
+import type { DeviceAddressing, DmaMapping, DmaPath } from '@virtio-platform/core/dma';
 import { LeakLog, type GuestMemory } from '@virtio-platform/core/memory';
 import { REFERENCES, type NegotiationRule, type PlatformTraits } from '@virtio-platform/core/negotiation';
 import type { ByteOrder } from '@virtio-platform/core/queue';
@@ -41,7 +41,13 @@ export class IntelIommuPlatform implements Platform {
    * stop. With `takeover` the unit is taken over first; `freeFormer` frees the memory of a kernel that crashed, at the
    * end.
    */
-  constructor(options: IntelIommuOptions, memory: GuestMemory, facility: VtdFacility, freeFormer?: () => void) {
+  constructor(
+    options: IntelIommuOptions,
+    memory: GuestMemory,
+    facility: VtdFacility,
+    freeFormer?: () => void,
+    addressing?: DeviceAddressing,
+  ) {
     const { domain } = options;
     this.#freeFormer = freeFormer;
     this.#options = options;
@@ -50,7 +56,7 @@ export class IntelIommuPlatform implements Platform {
     const unit = failing(facility, memory, options);
     const taken = options.takeover && takeOverUnit(unit, memory, options);
     this.rules = [...intelIommuRules(options), ...(taken === undefined ? [] : [takeoverRule(taken)])];
-    this.#domain = openDomain(unit, memory, options, this.leaks, taken);
+    this.#domain = openDomain(unit, memory, options, this.leaks, taken, addressing);
   }
 
   /** The first read probes a page, so that the traits state verified facts. */

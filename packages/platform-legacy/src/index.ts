@@ -5,17 +5,19 @@
  */
 import {
   definePlatformPlugin,
+  deviceAddressing,
   GUEST_MEMORY,
   PLATFORM,
   PLUGIN_API_VERSION,
   type PlatformPlugin,
 } from '@virtio-platform/core';
 import { PHYSICAL_ADDRESS_SPACE } from '@virtio-platform/core/address-space';
+import { formatByteSize } from '@virtio-platform/core/memory';
 import { LegacyPlatform } from './legacy-platform.ts';
 import { legacyOptionsSchema, type LegacyOptions } from './options.ts';
 
 export { LegacyPlatform } from './legacy-platform.ts';
-export { legacyOptionsSchema, type LegacyOptions } from './options.ts';
+export { legacyOptionsSchema, type LegacyOptions, type LegacyOptionsInput } from './options.ts';
 
 const plugin: PlatformPlugin<LegacyOptions> = definePlatformPlugin({
   kind: 'platform',
@@ -23,8 +25,17 @@ const plugin: PlatformPlugin<LegacyOptions> = definePlatformPlugin({
   apiVersion: PLUGIN_API_VERSION,
   options: legacyOptionsSchema,
   needs: [],
+  addressingProblem({ addressBits }, { first, end }, { pool }) {
+    if (end <= 2 ** addressBits || pool <= (2 ** addressBits - first) / 2) return undefined;
+    return {
+      message: `a pool of ${formatByteSize(pool)} and the rings do not lie between 0x${first.toString(16)} and 2^${addressBits}`,
+      hint: 'make platform.pool smaller, have the device take more bits, or use a machine whose memory begins lower',
+    };
+  },
   register(container, options) {
-    container.register(PLATFORM, { useFactory: (bound) => new LegacyPlatform(options, bound.resolve(GUEST_MEMORY)) });
+    container.register(PLATFORM, {
+      useFactory: (bound) => new LegacyPlatform(options, bound.resolve(GUEST_MEMORY), deviceAddressing(bound)),
+    });
   },
   simulate(_memory, options) {
     return {

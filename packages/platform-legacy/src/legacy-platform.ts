@@ -1,5 +1,17 @@
 import { type MappingRequest, type Platform } from '@virtio-platform/core';
-import { DirectDmaMapping, probeIdentity, type DmaMapping, type DmaPath } from '@virtio-platform/core/dma';
+import {
+  addressEnd,
+  BouncedMappings,
+  DirectDmaMapping,
+  FULL_ADDRESSING,
+  MaskedDmaMapping,
+  probeIdentity,
+  type AddressRange,
+  type BouncePoolStatistics,
+  type DeviceAddressing,
+  type DmaMapping,
+  type DmaPath,
+} from '@virtio-platform/core/dma';
 import { VIRTIO_F_ANY_LAYOUT, VIRTIO_F_VERSION_1 } from '@virtio-platform/core/features';
 import type { GuestMemory } from '@virtio-platform/core/memory';
 import type { NegotiationRule, PlatformTraits } from '@virtio-platform/core/negotiation';
@@ -8,7 +20,8 @@ import type { LegacyOptions } from './options.ts';
 
 /**
  * A guest without an IOMMU: every device address is a physical address. Also for a device that offers ACCESS_PLATFORM
- * the platform maps each address to itself.
+ * the platform maps each address to itself. What lies beyond the mask of a narrow device is copied through a pool below
+ * it.
  */
 export class LegacyPlatform implements Platform {
   readonly name = 'legacy';
@@ -16,9 +29,17 @@ export class LegacyPlatform implements Platform {
   readonly rules: readonly NegotiationRule[];
   readonly guestByteOrder: ByteOrder;
   readonly #memory: GuestMemory;
+  readonly #addressing: DeviceAddressing;
+  /** Of a device that does not reach all of memory. */
+  readonly #bounced: BouncedMappings | undefined;
 
-  constructor(options: LegacyOptions, memory: GuestMemory) {
+  constructor(options: LegacyOptions, memory: GuestMemory, addressing: DeviceAddressing = FULL_ADDRESSING) {
     this.#memory = memory;
+    this.#addressing = addressing;
+    const isNarrow = memory.size > addressEnd(addressing);
+    const { pool: bytes, poolLimit: limit } = options;
+    const pools = { bytes, limit, minAlignMask: addressing.minAlignMask };
+    this.#bounced = isNarrow ? new BouncedMappings(memory, pools, () => this.#direct(1)) : undefined;
     this.guestByteOrder = options.guestEndian;
     this.rules = legacyRules(options);
     this.traits = {
@@ -26,10 +47,15 @@ export class LegacyPlatform implements Platform {
       isolates: false,
       mappedPath: 'identity',
       identityVerified: this.#probe(),
-      reachesAllMemory: true,
-      addressMeaning: 'no IOMMU: the platform gives the guest-physical address, probed with one page',
+      reachesAllMemory: !isNarrow,
+      addressMeaning: isNarrow
+        ? 'no IOMMU: the guest-physical address, or that of a copy below the mask of the device; probed with one page'
+        : 'no IOMMU: the platform gives the guest-physical address, probed with one page',
       mappingSteps: {
-        map: 'There is no IOMMU, so the platform gives the guest-physical address itself and programs nothing.',
+        map: isNarrow
+          ? 'There is no IOMMU. A buffer that the device reaches gets its guest-physical address; one beyond the mask ' +
+            'of the device is copied into a slot below, and gets the address of the slot.'
+          : 'There is no IOMMU, so the platform gives the guest-physical address itself and programs nothing.',
         unmap: 'Nothing was programmed, so nothing is taken back: the device could still reach the bytes.',
         region: 'There is no IOMMU: the region gets its guest-physical address, and nothing is programmed.',
         release: 'The memory goes back to the guest; no table has to change.',
@@ -39,14 +65,31 @@ export class LegacyPlatform implements Platform {
   }
 
   openMapping(_path: DmaPath, request: MappingRequest): DmaMapping {
-    return new DirectDmaMapping(this.#memory, { path: 'identity', capacity: request.capacity });
+    const direct = this.#direct(request.capacity);
+    if (this.#bounced === undefined) return direct;
+    return new MaskedDmaMapping(direct, this.#bounced.openMapping(request), request.capacity);
   }
 
-  dispose(): void {}
+  get bouncePool(): BouncePoolStatistics | undefined {
+    return this.#bounced?.poolStatistics;
+  }
+
+  get addressRanges(): readonly AddressRange[] {
+    return this.#bounced?.addressRanges ?? [];
+  }
+
+  dispose(): void {
+    this.#bounced?.dispose();
+  }
+
+  #direct(capacity: number): DmaMapping {
+    const { addressBits } = this.#addressing;
+    const limit = addressEnd(this.#addressing);
+    return new DirectDmaMapping(this.#memory, { path: 'identity', capacity, limit, addressBits });
+  }
 
   #probe(): boolean {
-    const mapping = new DirectDmaMapping(this.#memory, { path: 'identity', capacity: 1 });
-    return probeIdentity(mapping, this.#memory);
+    return probeIdentity(this.#direct(1), this.#memory);
   }
 }
 

@@ -16,24 +16,35 @@ export class DirectTceWindow {
   readonly #table: TceWindow;
   readonly #path: 'identity' | 'linear';
   readonly #pages: number;
+  readonly #addressBits: number;
 
-  private constructor(memory: GuestMemory, table: TceWindow, path: 'identity' | 'linear') {
+  private constructor(memory: GuestMemory, table: TceWindow, path: 'identity' | 'linear', addressBits: number) {
     this.#memory = memory;
     this.#table = table;
     this.#path = path;
+    this.#addressBits = addressBits;
     // A last page that memory fills in part is mapped whole: there is no memory behind it.
-    this.#pages = Math.min(table.pages, Math.ceil(memory.size / table.pageSize));
+    const most = Math.min(table.pages, 2 ** addressBits / table.pageSize);
+    this.#pages = Math.min(most, Math.ceil(memory.size / table.pageSize));
   }
 
-  /** Writes the table. Throws {@link DmaError} `ERR_DMA_WINDOW`, and then the table is empty. */
-  static open(memory: GuestMemory, table: TceWindow, path: 'identity' | 'linear'): DirectTceWindow {
+  /**
+   * Writes the table, as far as the device takes the addresses. Throws {@link DmaError} `ERR_DMA_WINDOW`, and then the
+   * table is empty.
+   */
+  static open(
+    memory: GuestMemory,
+    table: TceWindow,
+    path: 'identity' | 'linear',
+    addressBits: number = 64,
+  ): DirectTceWindow {
     const { base } = table.window;
     if (path === 'identity' && base !== 0n)
       throw windowError(
         `the default window begins at bus address 0x${base.toString(16)}, so no table makes it the identity`,
         'use window.mapping: dynamic',
       );
-    const opened = new DirectTceWindow(memory, table, path);
+    const opened = new DirectTceWindow(memory, table, path, addressBits);
     const status = table.put(0, opened.#pages, 0, READ_WRITE);
     if (status === H_SUCCESS) return opened;
     opened.clear();
@@ -47,7 +58,7 @@ export class DirectTceWindow {
    * Uses a table that maps all of memory already, as it is. Throws {@link DmaError} `ERR_DMA_WINDOW` where it does not.
    */
   static adopt(memory: GuestMemory, table: TceWindow, path: 'identity' | 'linear'): DirectTceWindow {
-    const adopted = new DirectTceWindow(memory, table, path);
+    const adopted = new DirectTceWindow(memory, table, path, 64);
     for (let page = 0; page < adopted.#pages; page++) {
       if (table.pointsAt(page, page * table.pageSize, READ_WRITE)) continue;
       throw windowError(
@@ -71,7 +82,7 @@ export class DirectTceWindow {
       coherent,
       offset: this.#table.window.base,
       limit: this.#pages * this.#table.pageSize,
-      addressBits: this.#path === 'identity' ? 32 : 64,
+      addressBits: Math.min(this.#addressBits, this.#path === 'identity' ? 32 : 64),
       resolve: (low, high) => this.#table.resolve(low, high),
       walk: (low, high) => this.#table.walk(low, high),
     });

@@ -21,18 +21,27 @@ export class DynamicTceWindow {
   readonly #busPages: PageAllocator;
   #status: number = H_SUCCESS;
 
-  /** The first `reservedPages` are never mapped, nor those that are 1 in `held`. */
+  /**
+   * The first `reservedPages` are never mapped, nor those that are 1 in `held`, and none from page `pages` on: the
+   * device cannot address them.
+   */
   constructor(
     table: TceWindow,
     onHypercallError: OnHypercallError = 'fail',
     reservedPages: number = 0,
     held: Uint8Array = new Uint8Array(0),
+    pages: number = table.pages,
   ) {
     this.table = table;
     this.#onHypercallError = onHypercallError;
-    this.#busPages = new PageAllocator(0, table.pages, 'upward');
+    this.#busPages = new PageAllocator(0, Math.min(pages, table.pages), 'upward');
     if (reservedPages > 0) this.#busPages.take(reservedPages, 1, 0);
     for (let page = held.indexOf(1); page >= 0; page = held.indexOf(1, page + 1)) this.#busPages.takeAt(page, 1);
+  }
+
+  /** Bytes of bus addresses that it hands out. */
+  get size(): number {
+    return this.#busPages.count * this.table.pageSize;
   }
 
   /** Bus pages in use, and pages whose entries could not be cleared. */
@@ -50,11 +59,11 @@ export class DynamicTceWindow {
    * page is that in the guest page. Or returns a negative DMA_* reason, and then no entry is left.
    */
   map(address: number, length: number, direction: DmaDirection, alignment: number): number {
-    const { pageSize, pages } = this.table;
+    const { pageSize } = this.table;
     const inPage = address & (pageSize - 1);
     const count = Math.ceil((inPage + length) / pageSize);
     this.#status = H_SUCCESS;
-    if (count > pages) return DMA_TOO_LARGE;
+    if (count > this.#busPages.count) return DMA_TOO_LARGE;
     const page = this.#busPages.take(count, alignment > pageSize ? alignment / pageSize : 1, 0);
     if (page < 0) return DMA_NO_SPACE;
     const status = this.table.put(page, count, address - inPage, permissionOf(direction));

@@ -5,12 +5,14 @@
  */
 import {
   definePlatformPlugin,
+  deviceAddressing,
   GUEST_MEMORY,
   PLATFORM,
   PLUGIN_API_VERSION,
   type PlatformPlugin,
 } from '@virtio-platform/core';
 import type { GuestMemory } from '@virtio-platform/core/memory';
+import { keptBitsProblem } from '@virtio-platform/core/dma';
 import { pseriesOptionsSchema, type PseriesOptions } from './pseries-options.ts';
 import { PseriesPlatform } from './pseries-platform.ts';
 import { simulatePseries } from './simulated/simulate-pseries.ts';
@@ -44,6 +46,16 @@ const plugin: PlatformPlugin<PseriesOptions> = definePlatformPlugin({
   options: pseriesOptionsSchema,
   needs: [TCE_FACILITY],
   needsRequesterId: () => 'has its TCE tables in a PCI host bridge, which tells devices apart by the requester id',
+  addressingProblem(addressing, _memory, { window, secure }) {
+    const { addressBits } = addressing;
+    if (window.kind === 'ddw' && addressBits < 64) {
+      return {
+        message: `the 64-bit window begins at 2^59, and the device takes ${addressBits} bits`,
+        hint: 'use platform.window: { kind: default }, as Linux does then',
+      };
+    }
+    return secure ? undefined : keptBitsProblem(addressing, window.mapping === 'dynamic' ? window.pageSize : Infinity);
+  },
   register(container, options) {
     container.register(PLATFORM, {
       useFactory(bound) {
@@ -51,7 +63,7 @@ const plugin: PlatformPlugin<PseriesOptions> = definePlatformPlugin({
         const facility = bound.resolve<TceFacility>(TCE_FACILITY);
         const { takeover, formerOwner = FORMER_OWNER } = options;
         const former = takeover && leaveTables(facility, memory, formerOwner, takeover);
-        return new PseriesPlatform(options, memory, facility, former);
+        return new PseriesPlatform(options, memory, facility, former, deviceAddressing(bound));
       },
     });
   },

@@ -1,4 +1,5 @@
-import type { AddressRange, CoherentMemory, DmaMapping, DmaPath } from '@virtio-platform/core/dma';
+import { FULL_ADDRESSING } from '@virtio-platform/core/dma';
+import type { AddressRange, CoherentMemory, DeviceAddressing, DmaMapping, DmaPath } from '@virtio-platform/core/dma';
 import type { GuestMemory, LeakLog } from '@virtio-platform/core/memory';
 import { DirectTceWindow } from './direct-tce-window.ts';
 import { DynamicTceWindow } from './dynamic-tce-window.ts';
@@ -52,6 +53,7 @@ export function openWindow(
   options: PseriesOptions,
   leaks: LeakLog,
   taken?: TakenWindows,
+  { addressBits }: DeviceAddressing = FULL_ADDRESSING,
 ): OpenedWindow {
   const { kind, mapping, pageSize } = options.window;
   // Not checked: the machine ends soon, and a window that it did not remove ends with it. One that is held stays.
@@ -72,7 +74,7 @@ export function openWindow(
 
   if (mapping === 'identity') {
     const table = defaultWindow();
-    const window = DirectTceWindow.open(memory, table, 'identity');
+    const window = DirectTceWindow.open(memory, table, 'identity', addressBits);
     return opened(window, table, () => window.clear());
   }
   if (mapping === 'linear') {
@@ -88,8 +90,10 @@ export function openWindow(
   }
   const table = kind === 'ddw' ? openDdw({ mostPages: dynamicPages(pageSize) }) : defaultWindow();
   // Linux reserves this page too (iommu_table_reserve_pages): QEMU treats ring address 0 as unset.
-  const reservedPages = table.window.base === 0n ? 1 : 0;
-  const window = new DynamicTceWindow(table, options.onHypercallError, reservedPages, taken?.held);
+  const { base } = table.window;
+  const reservedPages = base === 0n ? 1 : 0;
+  const most = addressBits >= 64 ? table.pages : Math.floor((2 ** addressBits - Number(base)) / table.pageSize);
+  const window = new DynamicTceWindow(table, options.onHypercallError, reservedPages, taken?.held, most);
   return {
     openMapping: (capacity, coherent) => new TceDmaMapping(memory, window, capacity, { coherent, leaks }),
     isIdentity: () => false,

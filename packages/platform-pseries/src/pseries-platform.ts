@@ -1,8 +1,11 @@
 import { CodedError, isCodedError, type AddressRange, type MappingRequest, type Platform } from '@virtio-platform/core';
 import {
+  addressEnd,
   BouncedMappings,
   DirectDmaMapping,
+  FULL_ADDRESSING,
   probeCoherentIdentity,
+  type DeviceAddressing,
   type DmaMapping,
   type DmaPath,
 } from '@virtio-platform/core/dma';
@@ -35,6 +38,7 @@ export class PseriesPlatform implements Platform {
   /** Memory behind TCEs that the hypervisor did not clear, and pages that the ultravisor did not convert. */
   readonly leaks: LeakLog;
   readonly #options: PseriesOptions;
+  readonly #addressing: DeviceAddressing;
   readonly #memory: GuestMemory;
   readonly #facility: TceFacility;
   readonly #mappedPath: Exclude<DmaPath, 'physical'>;
@@ -58,7 +62,9 @@ export class PseriesPlatform implements Platform {
     memory: GuestMemory,
     facility: TceFacility,
     former: FormerWindows = { isDefaultRemoved: false },
+    addressing: DeviceAddressing = FULL_ADDRESSING,
   ) {
+    this.#addressing = addressing;
     this.#options = options;
     this.leaks = new LeakLog(memory);
     this.#memory = memory;
@@ -82,8 +88,10 @@ export class PseriesPlatform implements Platform {
     }
     const shared = new SharedPageAllocator(memory, ultravisor, this.leaks);
     this.#shared = shared;
-    this.#bounced = new BouncedMappings(memory, { bytes: options.pool }, () => this.#open().openMapping(1, shared));
-    this.#bouncedPhysical = new BouncedMappings(memory, { bytes: options.pool }, () => this.#openPhysical());
+    const { minAlignMask } = addressing;
+    const pools = { bytes: options.pool, minAlignMask };
+    this.#bounced = new BouncedMappings(memory, pools, () => this.#open().openMapping(1, shared));
+    this.#bouncedPhysical = new BouncedMappings(memory, pools, () => this.#openPhysical());
   }
 
   /** The first read opens the window if the profile asks for identity: the probe needs the table. */
@@ -171,13 +179,15 @@ export class PseriesPlatform implements Platform {
 
   #open(): OpenedWindow {
     if (this.#isDisposed) throw new TypeError('this pseries platform was disposed');
-    this.#window ??= openWindow(this.#facility, this.#memory, this.#options, this.leaks, this.#taken);
+    const { leaks } = this;
+    this.#window ??= openWindow(this.#facility, this.#memory, this.#options, leaks, this.#taken, this.#addressing);
     return this.#window;
   }
 
   /** The shared pages of a secure guest at their physical addresses, without the tables. */
   #openPhysical(): DmaMapping {
-    return new DirectDmaMapping(this.#memory, { path: 'identity', capacity: 1, coherent: this.#shared! });
+    const limit = addressEnd(this.#addressing);
+    return new DirectDmaMapping(this.#memory, { path: 'identity', capacity: 1, coherent: this.#shared!, limit });
   }
 }
 

@@ -24,10 +24,11 @@ export class TceDmaMapping extends ZeroCopyDmaMapping {
     { coherent = memory, leaks }: { readonly coherent?: CoherentMemory | undefined; readonly leaks?: LeakLog } = {},
   ) {
     const { pageSize, window: dmaWindow } = window.table;
+    const { size } = window;
     const limits = {
-      addressBits: dmaWindow.base + BigInt(dmaWindow.size) > 2n ** 32n ? 64 : 32,
+      addressBits: addressBitsOf(dmaWindow.base + BigInt(size), size < dmaWindow.size),
       // One page less than the window, for a buffer that begins in the middle of a page. Lengths are 32 bits.
-      maxMappingSize: Math.min(dmaWindow.size, 2 ** 32) - pageSize,
+      maxMappingSize: Math.min(size, 2 ** 32) - pageSize,
       alignment: 1,
       boundary: Infinity,
       maxMappings: capacity,
@@ -93,4 +94,10 @@ export class TceDmaMapping extends ZeroCopyDmaMapping {
       { hint: 'use a window of kind ddw, or ask for less (a smaller queue or depth)' },
     );
   }
+}
+
+/** The width of a window that ends at `end`: that of its kind, or what the device takes where that is less. */
+function addressBitsOf(end: bigint, isCut: boolean): number {
+  if (isCut) return Math.ceil(Math.log2(Number(end)));
+  return end > 2n ** 32n ? 64 : 32;
 }

@@ -24,18 +24,21 @@ export class CoherentPool implements CoherentMemory {
     return this.#parts.reduce((sum, { bytes }) => sum + bytes, 0);
   }
 
-  /** Allocates zeroed memory. Throws {@link DmaError} `ERR_DMA_EXHAUSTED`, also when the host refuses to share it. */
-  allocate(length: number, alignment: number): number {
+  /**
+   * Allocates zeroed memory below the address `below`. Throws {@link DmaError} `ERR_DMA_EXHAUSTED`, also when the host
+   * refuses to share it.
+   */
+  allocate(length: number, alignment: number, below: number = Infinity): number {
     const bytes = Math.ceil(length / PAGE_SIZE) * PAGE_SIZE;
     const unit = Math.max(alignment, PAGE_SIZE);
     for (const { ranges } of this.#parts) {
-      const address = ranges.tryAllocate(bytes, unit);
+      const address = ranges.tryAllocate(bytes, unit, 0, below);
       if (address < 0) continue;
       this.#memory.u8.fill(0, address, address + bytes);
       return address;
     }
-    this.#add(Math.max(this.#next, bytes), unit);
-    return this.allocate(length, alignment);
+    this.#add(Math.max(this.#next, bytes), unit, below);
+    return this.allocate(length, alignment, below);
   }
 
   /** Frees what {@link allocate} returned. Throws `RangeError` for any other address. */
@@ -50,8 +53,8 @@ export class CoherentPool implements CoherentMemory {
     for (const { base } of this.#parts.splice(0)) this.#shared.free(base);
   }
 
-  #add(bytes: number, alignment: number): void {
-    const base = this.#shared.allocate(bytes, alignment);
+  #add(bytes: number, alignment: number, below: number): void {
+    const base = this.#shared.allocate(bytes, alignment, below < Infinity ? below : undefined);
     this.#parts.push({ base, bytes, ranges: new RangeAllocator('coherent pool', base, bytes) });
     this.#next = this.bytes;
   }

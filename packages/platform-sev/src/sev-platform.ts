@@ -1,12 +1,15 @@
 import { type AddressRange, type FacilityToken, type MappingRequest, type Platform } from '@virtio-platform/core';
 import {
+  addressEnd,
   BOUNCE_SEGMENT_SLOTS,
   BOUNCE_SLOT_SIZE,
   BouncedMappings,
   DirectDmaMapping,
+  FULL_ADDRESSING,
   probeCoherentIdentity,
   type BouncePoolStatistics,
   type CoherentMemory,
+  type DeviceAddressing,
   type DmaMapping,
   type DmaPath,
 } from '@virtio-platform/core/dma';
@@ -42,11 +45,26 @@ export class SevPlatform implements Platform {
   readonly #coherent: CoherentPool | undefined;
   readonly #bounced: BouncedMappings;
 
-  constructor(options: SevOptions, memory: GuestMemory, conversion: MemoryConversion) {
-    const { technology, pool: bytes, poolLimit: limit, halvePool: halves, areas, minAlignMask, boundary } = options;
+  constructor(
+    options: SevOptions,
+    memory: GuestMemory,
+    conversion: MemoryConversion,
+    addressing: DeviceAddressing = FULL_ADDRESSING,
+  ) {
+    const { technology, pool: bytes, poolLimit: limit, halvePool: halves, areas, boundary } = options;
+    const minAlignMask = Math.max(options.minAlignMask, addressing.minAlignMask);
+    const { addressBits } = addressing;
+    const end = addressEnd(addressing);
     const shared = new SharedPageAllocator(memory, conversion, this.leaks);
     const openOver = (coherent: CoherentMemory, maxRegionSize?: number): DmaMapping =>
-      new DirectDmaMapping(memory, { path: 'identity', capacity: 1, coherent, maxRegionSize });
+      new DirectDmaMapping(memory, {
+        path: 'identity',
+        capacity: 1,
+        coherent,
+        maxRegionSize,
+        limit: end,
+        addressBits,
+      });
     const isRestricted = technology === 'restricted-pool';
     const coherent =
       options.coherentPool === undefined ? undefined : new CoherentPool(memory, shared, options.coherentPool);

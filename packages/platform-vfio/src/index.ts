@@ -5,12 +5,15 @@
  */
 import {
   definePlatformPlugin,
+  deviceAddressing,
   GUEST_MEMORY,
   PLATFORM,
   PLUGIN_API_VERSION,
   type Platform,
   type PlatformPlugin,
 } from '@virtio-platform/core';
+import { keptBitsProblem, physicalProblem } from '@virtio-platform/core/dma';
+import { PAGE_SIZE } from '@virtio-platform/core/memory';
 import { VFIO_CONTAINER, type VfioContainer } from './container/vfio-container.ts';
 import { NoiommuPlatform } from './noiommu-platform.ts';
 import { vfioOptionsSchema, type VfioOptions } from './options.ts';
@@ -60,13 +63,26 @@ const plugin: PlatformPlugin<VfioOptions> = definePlatformPlugin({
     container === 'type1' || container === 'type1v2'
       ? undefined
       : `has a container of ${container}, which knows no other addresses for the memory of a mapping (VFIO_UPDATE_VADDR)`,
+  addressingProblem(addressing, memory, { container, window, iovaStart = 0 }) {
+    if (container === 'noiommu') {
+      const hint = 'use a container with an IOMMU';
+      return physicalProblem(addressing, memory, 'platform.container: noiommu', hint);
+    }
+    const { addressBits } = addressing;
+    const message = `the device takes ${addressBits} bits`;
+    if (window !== undefined && addressBits < 64)
+      return { message: `${message}, and the window begins at 2^59`, hint: 'leave platform.window out' };
+    if (iovaStart >= 2 ** addressBits)
+      return { message: `${message}, and platform.iovaStart is beyond`, hint: 'leave platform.iovaStart out' };
+    return keptBitsProblem(addressing, PAGE_SIZE);
+  },
   register(container, options) {
     container.register<Platform>(PLATFORM, {
       useFactory: (bound) => {
         const facility = bound.resolve<VfioContainer>(VFIO_CONTAINER);
         const memory = bound.resolve(GUEST_MEMORY);
         if (options.container === 'noiommu') return new NoiommuPlatform(memory, facility);
-        return new VfioPlatform(options, memory, facility);
+        return new VfioPlatform(options, memory, facility, deviceAddressing(bound));
       },
     });
   },

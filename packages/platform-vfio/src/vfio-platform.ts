@@ -1,5 +1,6 @@
 import type { AddressRange, MappingRequest, Platform, PlatformStatistics } from '@virtio-platform/core';
-import type { DmaMapping, DmaPath } from '@virtio-platform/core/dma';
+import { addressEnd, FULL_ADDRESSING } from '@virtio-platform/core/dma';
+import type { DeviceAddressing, DmaMapping, DmaPath } from '@virtio-platform/core/dma';
 import { LeakLog, type GuestMemory } from '@virtio-platform/core/memory';
 import type { NegotiationRule, PlatformTraits } from '@virtio-platform/core/negotiation';
 import type { ByteOrder } from '@virtio-platform/core/queue';
@@ -26,16 +27,23 @@ export class VfioPlatform implements Platform {
   readonly #memory: GuestMemory;
   readonly #container: TranslatingContainer;
   readonly #options: VfioOptions;
+  readonly #addressing: DeviceAddressing;
   readonly #mappings: VfioDmaMapping[] = [];
   #iovas: IovaSpace | undefined;
 
-  constructor(options: VfioOptions, memory: GuestMemory, container: VfioContainer) {
+  constructor(
+    options: VfioOptions,
+    memory: GuestMemory,
+    container: VfioContainer,
+    addressing: DeviceAddressing = FULL_ADDRESSING,
+  ) {
     if (container.type !== options.container || container.type === 'noiommu')
       throw wrongContainer(container, options.container);
     this.leaks = new LeakLog(memory);
     this.#memory = memory;
     this.#container = container;
     this.#options = options;
+    this.#addressing = addressing;
     this.traits = {
       restrictedMemory: false,
       isolates: true,
@@ -115,7 +123,9 @@ export class VfioPlatform implements Platform {
   /** Called for the first mapping, so that a device that negotiation refuses leaves the container unchanged. */
   #openIovaSpace(): IovaSpace {
     const { iovaStart, window } = this.#options;
-    return openIovaSpace(this.#container, { iovaStart, window, memorySize: this.#memory.size });
+    const { addressBits } = this.#addressing;
+    const behind = addressBits >= 64 ? Infinity : addressEnd(this.#addressing);
+    return openIovaSpace(this.#container, { iovaStart, behind, window, memorySize: this.#memory.size });
   }
 }
 

@@ -6,11 +6,14 @@
  */
 import {
   definePlatformPlugin,
+  deviceAddressing,
   GUEST_MEMORY,
   PLATFORM,
   PLUGIN_API_VERSION,
   type PlatformPlugin,
 } from '@virtio-platform/core';
+import { keptBitsProblem, physicalProblem } from '@virtio-platform/core/dma';
+import { PAGE_SIZE } from '@virtio-platform/core/memory';
 import { simulateVirtioIommu } from './simulated/simulate-virtio-iommu.ts';
 import { VIRTIO_IOMMU_FACILITY, type VirtioIommuFacility } from './unit/virtio-iommu-facility.ts';
 import { virtioIommuOptionsSchema, type VirtioIommuOptions } from './virtio-iommu-options.ts';
@@ -37,6 +40,10 @@ const plugin: PlatformPlugin<VirtioIommuOptions> = definePlatformPlugin({
   options: virtioIommuOptionsSchema,
   needs: [VIRTIO_IOMMU_FACILITY],
   needsRequesterId: () => 'attaches a device to a domain by the endpoint that is its requester id',
+  addressingProblem(addressing, memory, { domain }) {
+    if (domain === 'translated') return keptBitsProblem(addressing, PAGE_SIZE);
+    return physicalProblem(addressing, memory, `platform.domain: ${domain}`, 'use platform.domain: translated');
+  },
   register(container, options) {
     container.register(PLATFORM, {
       useFactory: (bound) =>
@@ -44,6 +51,7 @@ const plugin: PlatformPlugin<VirtioIommuOptions> = definePlatformPlugin({
           options,
           bound.resolve(GUEST_MEMORY),
           bound.resolve<VirtioIommuFacility>(VIRTIO_IOMMU_FACILITY),
+          deviceAddressing(bound),
         ),
     });
   },

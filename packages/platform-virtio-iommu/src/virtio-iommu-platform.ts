@@ -1,5 +1,5 @@
 import type { AddressRange, MappingRequest, Platform, PlatformStatistics } from '@virtio-platform/core';
-import type { DmaMapping, DmaPath } from '@virtio-platform/core/dma';
+import type { DeviceAddressing, DmaMapping, DmaPath } from '@virtio-platform/core/dma';
 import { VIRTIO_F_ACCESS_PLATFORM } from '@virtio-platform/core/features';
 import { LeakLog, type GuestMemory } from '@virtio-platform/core/memory';
 import type { NegotiationRule, PlatformTraits } from '@virtio-platform/core/negotiation';
@@ -35,11 +35,16 @@ export class VirtioIommuPlatform implements Platform {
   #events = 0;
 
   /** Starts the unit. Throws {@link DmaError} where that fails, and then the unit is reset. */
-  constructor(options: VirtioIommuOptions, memory: GuestMemory, facility: VirtioIommuFacility) {
+  constructor(
+    options: VirtioIommuOptions,
+    memory: GuestMemory,
+    facility: VirtioIommuFacility,
+    addressing?: DeviceAddressing,
+  ) {
     this.#kind = options.domain;
     this.#mappedPath = options.domain === 'translated' ? 'translated' : 'identity';
     this.leaks = new LeakLog(memory);
-    this.#domain = openDomain(facility, memory, options, this.leaks);
+    this.#domain = openDomain(facility, memory, options, this.leaks, addressing);
     this.rules = virtioIommuRules(options.domain, this.#domain.bypass);
   }
 

@@ -1,6 +1,7 @@
 import { dirname } from 'node:path';
 import {
   codedErrorOf,
+  DEVICE_ADDRESSING,
   GUEST_MEMORY,
   MACHINE,
   MACHINE_REQUEST,
@@ -85,7 +86,7 @@ export async function composeRun(profile: Profile, options: CompositionOptions =
   try {
     machine = await bootUnlessAborted(bootMachine(bindings, plugins, profile, options), signal);
     signal?.throwIfAborted();
-    platform = await abortable(openPlatform(bindings, plugins, machine, timeoutMs), signal, ABORT_GRACE_MS);
+    platform = await abortable(openPlatform(bindings, plugins, profile, machine, timeoutMs), signal, ABORT_GRACE_MS);
     signal?.throwIfAborted();
   } catch (error) {
     await dispose();
@@ -174,12 +175,14 @@ async function bootMachine(
 async function openPlatform(
   bindings: DependencyContainer,
   { platform, machine }: CheckedPlugins,
+  profile: Profile,
   booted: BootedMachine,
   timeoutMs: number | undefined,
 ): Promise<Platform> {
   const { use, plugin, options } = platform;
   checkBootedFacilities(plugin, use, machine.plugin, booted.facilities);
   bindings.registerInstance(GUEST_MEMORY, booted.memory);
+  bindings.registerInstance(DEVICE_ADDRESSING, profile.device.addressing);
   for (const [token, facility] of booted.facilities) bindings.registerInstance(token, facility);
   await runHook('platform', use, 'register', () => plugin.register(bindings, options), timeoutMs);
   const bound: unknown = await resolveBound('platform', use, bindings, PLATFORM);
@@ -192,7 +195,7 @@ async function openPlatform(
 }
 
 function machineRequest({ use, plugin, options }: CheckedPlugin<'platform'>, profile: Profile): MachineRequest {
-  const { type, module, interface: deviceInterface, offers, misbehaves, settings } = profile.device;
+  const { type, module, interface: deviceInterface, offers, misbehaves, addressing, settings } = profile.device;
   return {
     memory: profile.memory,
     device: {
@@ -205,6 +208,7 @@ function machineRequest({ use, plugin, options }: CheckedPlugin<'platform'>, pro
       driverPrivilege: profile.driver.privilege,
       experimental: profile.policy.experimental ? profile.policy.bits : undefined,
       misbehaves,
+      addressing,
     },
     needs: plugin.needs,
     simulate:

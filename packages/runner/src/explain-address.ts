@@ -296,6 +296,7 @@ function backwardAnswer(
 const CAUSES: Readonly<Record<string, string>> = {
   unmapped: 'nothing is mapped at it',
   'outside-window': 'it is in no window of the IOMMU',
+  'beyond-mask': 'the device has fewer address bits (device.dmaBits)',
   'outside-memory': 'it is outside of guest memory',
   'private-page': 'the page is private to the guest, and the device sees no plain text of it',
   'access-denied': 'the page is private to the guest, and the ultravisor denies the access',

@@ -7,7 +7,7 @@ import {
 } from '@virtio-platform/core/negotiation';
 import type { QueueLayout } from '@virtio-platform/core/queue';
 import { composeRun, type ComposedRun, type Offer, type Profile } from '@virtio-platform/profile';
-import { supportedFeatures, unsupportedFeatures } from '@virtio-platform/session';
+import { addressingInput, supportedFeatures, unsupportedFeatures } from '@virtio-platform/session';
 
 /** What comes of one offer under one platform. */
 export interface MatrixCell {
@@ -89,7 +89,7 @@ export async function negotiationMatrix(
 }
 
 function cellOf(
-  { profile, platform }: ComposedRun,
+  { profile, platform, machine }: ComposedRun,
   layout: QueueLayout,
   { name, interface: deviceInterface, features }: Offer,
 ): MatrixCell {
@@ -110,6 +110,7 @@ function cellOf(
       policy,
       clears: driver.clears,
       declines: device.type.driver.declines,
+      ...addressingInput(device.addressing, machine.memory.size),
     },
     platform.rules,
   );

@@ -34,6 +34,7 @@ import {
   type UsedLengthPolicy,
   type Virtqueue,
 } from '@virtio-platform/core/queue';
+import { addressingInput } from './addressing-input.ts';
 import { forceFeatures } from './force-features.ts';
 import { openFittingQueue } from './open-fitting-queue.ts';
 import { chooseQueueSize } from './queue-size.ts';
@@ -111,6 +112,7 @@ export class DeviceSession {
             policy,
             ...(driver.clears && { clears: driver.clears }),
             declines: device.type.driver.declines,
+            ...addressingInput(device.addressing, machine.memory.size),
           })
         : forceFeatures(this.transport, driver.forces);
   }

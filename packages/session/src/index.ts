@@ -3,6 +3,7 @@
  *
  * @packageDocumentation
  */
+export * from './addressing-input.ts';
 export * from './device-session.ts';
 export * from './session-options.ts';
 export * from './supported-features.ts';

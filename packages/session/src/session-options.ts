@@ -1,6 +1,6 @@
 import type { BootedMachine, BufferMapping, DeviceTypePlugin, Platform } from '@virtio-platform/core';
 import type { Transport } from '@virtio-platform/core/device';
-import type { DmaMapping } from '@virtio-platform/core/dma';
+import type { DeviceAddressing, DmaMapping } from '@virtio-platform/core/dma';
 import type { FailureSchedule } from '@virtio-platform/core/failure';
 import type { FeatureSet } from '@virtio-platform/core/features';
 import type { GuestMemory } from '@virtio-platform/core/memory';
@@ -53,7 +53,11 @@ export interface SessionWatch {
 export interface SessionOptions {
   readonly machine: Pick<BootedMachine, 'memory' | 'transport' | 'watchMapping'>;
   readonly platform: Pick<Platform, 'traits' | 'rules' | 'guestByteOrder' | 'openMapping'>;
-  readonly device: { readonly type: Pick<DeviceTypePlugin, 'features' | 'driver'> };
+  readonly device: {
+    readonly type: Pick<DeviceTypePlugin, 'features' | 'driver'>;
+    /** What it can do with addresses; everything unless given. */
+    readonly addressing?: DeviceAddressing | undefined;
+  };
   readonly driver: SessionDriver;
   readonly policy: NegotiationPolicy;
   readonly queue: {

@@ -13,7 +13,7 @@ import { DirectDmaMapping, type DmaMapping, type DmaPath, type DmaRegion } from 
 import type { FeatureSet } from '@virtio-platform/core/features';
 import { negotiate } from '@virtio-platform/core/negotiation';
 import { composeRun, type ComposedRun, type CompositionOptions, type Profile } from '@virtio-platform/profile';
-import { supportedFeatures } from '@virtio-platform/session';
+import { addressingInput, supportedFeatures } from '@virtio-platform/session';
 import type { BackEndProgram } from './back-end-program.ts';
 import { CaseEnd } from '../bench/case-end.ts';
 import { WatchedMemory } from '../bench/watched-memory.ts';
@@ -203,7 +203,7 @@ export class BootedSubject {
  */
 function negotiateWith(
   { platform }: ComposedRun,
-  { transport }: BootedMachine,
+  { transport, memory }: BootedMachine,
   { device, driver, policy }: Profile,
 ): { readonly accepted: FeatureSet; readonly path: DmaPath } {
   greetDevice(transport);
@@ -216,6 +216,7 @@ function negotiateWith(
       privilege: driver.privilege,
       policy,
       declines: device.type.driver.declines,
+      ...addressingInput(device.addressing, memory.size),
       interface: transport.interface,
       offered: transport.readDeviceFeatures(),
       carries: transport.carries,

@@ -15,6 +15,8 @@ export type FaultCause =
   | 'private-page'
   /** The page is private to the guest, and the ultravisor denies the access: nothing is read and nothing changes. */
   | 'access-denied'
+  /** The device has fewer address bits than the address: it would put another one on the bus. */
+  | 'beyond-mask'
   /** The ring is not one run of memory, as this device needs it. */
   | 'not-contiguous'
   /** The IOMMU reports invalid tables, or a reason that is unknown here. */

@@ -39,6 +39,13 @@ export interface DmaLimits {
    * KiB of a restricted pool. A split ring is halved until it fits.
    */
   readonly maxRegionSize?: number | undefined;
+  /**
+   * First guest-physical address of the buffers that are copied on a path that copies no other: those beyond the mask
+   * of the device. None unless given.
+   */
+  readonly copiedFrom?: number | undefined;
+  /** Low bits of a buffer's address that its device address keeps; 0 unless given. */
+  readonly minAlignMask?: number | undefined;
 }
 
 /** Counters since the mapping was opened. Regions count as one mapping each. */

@@ -13,6 +13,8 @@ export interface IovaDomain {
   readonly pages: PageAllocator;
   /** Bytes of a page: a power of two. */
   readonly granule: number;
+  /** Bits of the addresses that the device takes, where they are fewer than 32. */
+  readonly maskBits?: number | undefined;
   /** Bytes of I/O virtual addresses that stay unused because the device may still use them. */
   readonly keptBytes: number;
   /**
@@ -63,7 +65,7 @@ export abstract class IovaDmaMapping extends ZeroCopyDmaMapping {
     const { granule, pages } = domain;
     const end = (pages.first + pages.count) * granule;
     const limits = {
-      addressBits: Math.max(32, Math.ceil(Math.log2(end))),
+      addressBits: Math.min(domain.maskBits ?? 64, Math.max(32, Math.ceil(Math.log2(end)))),
       // One page less than the longest run, for a buffer that begins in the middle of a page.
       maxMappingSize: (pages.count - 1) * granule,
       alignment: 1,

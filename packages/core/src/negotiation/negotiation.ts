@@ -30,6 +30,8 @@ export interface NegotiationInput {
   readonly declines?: readonly DeclinedFeature[] | undefined;
   /** Width of the addresses that the device can take; 64 unless given. */
   readonly addressBits?: number | undefined;
+  /** Whether those addresses reach all of guest memory; `true` unless given. */
+  readonly reachesMemory?: boolean | undefined;
 }
 
 /** A feature that is declined for a reason of its own, such as that the driver half cannot work with it. */

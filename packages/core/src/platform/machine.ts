@@ -2,6 +2,7 @@ import type { DeviceAddressSpace } from '../address-space/device-address-space.t
 import type { FaultLog } from '../address-space/fault-log.ts';
 import type { PciFunction } from '../device/pci-function.ts';
 import type { Transport } from '../device/transport.ts';
+import type { DeviceAddressing } from '../dma/device-addressing.ts';
 import type { DmaMapping } from '../dma/dma-mapping.ts';
 import type { ExperimentalBits } from '../features/feature-name.ts';
 import type { Misbehavior } from '../failure/misbehavior.ts';
@@ -28,6 +29,11 @@ export interface DeviceDescription {
   readonly driverPrivilege?: DriverPrivilege;
   /** The numbers of the two features of 2019, where the device knows them. */
   readonly experimental?: ExperimentalBits | undefined;
+  /**
+   * What it can do with addresses; everything unless given. Only a machine whose device is ours can enforce that; any
+   * other device takes every address, and the driver's side keeps to it.
+   */
+  readonly addressing?: DeviceAddressing | undefined;
   /** What the type's schema made of the rest of the profile's `device` section: plain data. */
   readonly settings: unknown;
   /** How it misbehaves on purpose; only a machine that `provides` 'simulated' is asked for that. */

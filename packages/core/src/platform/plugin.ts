@@ -1,6 +1,7 @@
 import type { DependencyContainer, InjectionToken } from 'tsyringe';
 import type { AddressSpaceBlueprint } from '../address-space/device-address-space.ts';
 import type { BusKind } from '../features/feature-rows.ts';
+import type { AddressingProblem, DeviceAddressing, MemoryRange } from '../dma/device-addressing.ts';
 import type { GuestMemory } from '../memory/guest-memory.ts';
 import type { MemorySizeProblem } from '../memory/memory-size.ts';
 import type { ByteOrder } from '../queue/ring/ring-format.ts';
@@ -59,6 +60,16 @@ export interface PlatformPlugin<Options = unknown> {
    * platform has {@link Platform.exec}. A plugin without it has no such process.
    */
   refusesExec?(options: Options): string | undefined;
+  /**
+   * Why the platform cannot give such a device, in a guest with this memory, addresses that it can use, and what to do;
+   * `undefined` where it can. Asked only of a device with a narrow mask, or with low bits to keep; without the
+   * function such a device is refused. What the device can do is bound as {@link DEVICE_ADDRESSING}.
+   */
+  addressingProblem?(
+    addressing: DeviceAddressing,
+    memory: MemoryRange,
+    options: Options,
+  ): AddressingProblem | undefined;
   /** Binds {@link PLATFORM}. The container already has GUEST_MEMORY and the facilities. No I/O here. */
   register(container: PluginRegistrar, options: Options): void;
   /** The hardware in software. A plugin without it runs only on real machines. */
@@ -95,6 +106,11 @@ export interface MachinePlugin<Options = unknown> {
    * to do; `undefined` where it can. Every amount that an array of this Node holds is possible unless given.
    */
   memoryProblem?(memory: number, options: Options, needs: readonly FacilityToken[]): MemorySizeProblem | undefined;
+  /**
+   * The guest-physical addresses of `memory` bytes with these options, where drivers do not get all from page 1 on, or
+   * there is a hole.
+   */
+  memoryRange?(memory: number, options: Options): MemoryRange;
   /**
    * How a driver reaches the registers of the device with these options. Where a machine does not say, no platform is
    * refused because of it.

@@ -8,7 +8,7 @@ import { PageAllocator } from '@virtio-platform/core/memory';
 export const IOVA_PAGES_END: number = 2 ** 19;
 
 /**
- * The I/O virtual pages of one domain: the highest `count` below 2 GiB, from the top down as Linux allocates them,
+ * The I/O virtual pages of one domain: the highest `count` below 2 GiB, or below what the device can address, from the top down as Linux allocates them,
  * without page 0. It remembers the stale pages: those of which the unit may still cache an old translation. Hot: no
  * allocation.
  */
@@ -16,9 +16,11 @@ export class IovaPages extends PageAllocator {
   readonly #stale: Uint8Array;
   #staleCount = 0;
 
-  constructor(count: number) {
-    const first = Math.max(1, IOVA_PAGES_END - count);
-    super(first, IOVA_PAGES_END - first, 'downward');
+  /** `end` is the first page that the device cannot address. */
+  constructor(count: number, end: number = IOVA_PAGES_END) {
+    const behind = Math.min(end, IOVA_PAGES_END);
+    const first = Math.max(1, behind - count);
+    super(first, behind - first, 'downward');
     this.#stale = new Uint8Array(this.count);
   }
 

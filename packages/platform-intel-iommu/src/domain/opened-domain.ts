@@ -1,4 +1,11 @@
-import { DirectDmaMapping, probeIdentity, type AddressRange, type DmaMapping } from '@virtio-platform/core/dma';
+import {
+  DirectDmaMapping,
+  FULL_ADDRESSING,
+  probeIdentity,
+  type AddressRange,
+  type DeviceAddressing,
+  type DmaMapping,
+} from '@virtio-platform/core/dma';
 import { PAGE_SIZE, type GuestMemory, type LeakLog } from '@virtio-platform/core/memory';
 import type { IntelIommuOptions } from '../intel-iommu-options.ts';
 import { unsupported, type VtdFacility } from '../unit/vtd-facility.ts';
@@ -66,6 +73,7 @@ export function openDomain(
   options: IntelIommuOptions,
   leaks: LeakLog,
   taken?: TakenUnit,
+  { addressBits }: DeviceAddressing = FULL_ADDRESSING,
 ): OpenedDomain {
   const former = taken?.former;
   let id = FIRST_DOMAIN;
@@ -75,7 +83,7 @@ export function openDomain(
   let requesters: RequesterTables | undefined;
   try {
     const width = usableWidth(unit.capabilities, options);
-    parts = domainParts(memory, unit.capabilities, width, { ...options, leaks });
+    parts = domainParts(memory, unit.capabilities, width, { ...options, leaks, addressBits });
     const Tables = options.mode === 'scalable' ? ScalableRequesterTables : LegacyRequesterTables;
     const entry = {
       isPassThrough: parts.table === undefined,
@@ -135,7 +143,7 @@ function domainParts(
   memory: GuestMemory,
   capabilities: VtdCapabilities,
   width: AddressWidth,
-  options: IntelIommuOptions & { readonly leaks: LeakLog },
+  options: IntelIommuOptions & { readonly leaks: LeakLog; readonly addressBits: number },
 ): DomainParts {
   const levels = levelsOf(width);
   const largePages = options.largePages && capabilities.largePages;
@@ -171,14 +179,18 @@ function domainParts(
       }),
     };
   }
-  const pages = new IovaPages(options.aperture / PAGE_SIZE);
+  const pages = new IovaPages(options.aperture / PAGE_SIZE, 2 ** options.addressBits / PAGE_SIZE);
   const [first, bytes] = [pages.first * PAGE_SIZE, pages.count * PAGE_SIZE];
   const table = new SecondLevelTable(memory, { levels, pages: pages.first + pages.count, largePages });
   return {
     table,
     range: { what: 'aperture of the domain', kind: 'window', deviceAddress: BigInt(first), length: bytes },
     open: (unit, requesters) => {
-      const domain = new TranslatedDomain(unit, { table, pages, requesters }, options.onLostInvalidation);
+      const domain = new TranslatedDomain(
+        unit,
+        { table, pages, requesters, maskBits: options.addressBits },
+        options.onLostInvalidation,
+      );
       const openMapping = (capacity: number): DmaMapping => new VtdDmaMapping(memory, domain, capacity, options.leaks);
       return { domain, openMapping, reachesAllMemory: false, isIdentity: () => probed(openMapping(1), memory) };
     },

@@ -23,6 +23,15 @@ const ATTEMPTS = 3;
  */
 export type OnLostInvalidation = 'keep' | 'reuse';
 
+/** The tables of a domain, and its pages. */
+export interface DomainTables {
+  readonly table: SecondLevelTable;
+  readonly pages: IovaPages;
+  readonly requesters?: RequesterTables;
+  /** Bits of the addresses that the device takes. */
+  readonly maskBits?: number;
+}
+
 /**
  * A domain in which every mapping gets I/O virtual pages of its own, and `unmap` ends with an invalidation: what Linux
  * calls strict. There is one per device, which all its queues share, so the record of pages is here. Hot: no
@@ -31,6 +40,7 @@ export type OnLostInvalidation = 'keep' | 'reuse';
 export class TranslatedDomain implements IovaDomain {
   readonly pages: IovaPages;
   readonly granule: number = PAGE_SIZE;
+  readonly maskBits: number | undefined;
   readonly #unit: VtdUnit;
   readonly #table: SecondLevelTable;
   readonly #requesters: RequesterTables | undefined;
@@ -38,15 +48,12 @@ export class TranslatedDomain implements IovaDomain {
   /** Pages whose invalidation was not confirmed. */
   readonly #kept: KeptPages;
 
-  constructor(
-    unit: VtdUnit,
-    parts: { readonly table: SecondLevelTable; readonly pages: IovaPages; readonly requesters?: RequesterTables },
-    onLostInvalidation: OnLostInvalidation,
-  ) {
+  constructor(unit: VtdUnit, parts: DomainTables, onLostInvalidation: OnLostInvalidation) {
     this.#unit = unit;
     this.#table = parts.table;
     this.#requesters = parts.requesters;
     this.pages = parts.pages;
+    this.maskBits = parts.maskBits;
     this.#kept = new KeptPages(parts.pages);
     this.#isCareful = onLostInvalidation === 'keep';
   }

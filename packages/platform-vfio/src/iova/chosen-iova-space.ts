@@ -25,16 +25,19 @@ export class ChosenIovaSpace implements IovaSpace {
   readonly #ranges: readonly { readonly end: number; readonly allocator: RangeAllocator }[];
   #pinnedBytes = 0;
 
-  /** Uses addresses from `start` on. Throws {@link DmaError} `ERR_DMA_RANGE` when the window has none there. */
-  constructor(window: IovaWindow, start = 0) {
+  /**
+   * Uses addresses from `start` on, below `behind`. Throws {@link DmaError} `ERR_DMA_RANGE` when the window has none
+   * there.
+   */
+  constructor(window: IovaWindow, start: number = 0, behind: number = Infinity) {
     const { pageSize, ranges } = window;
-    const usable = ranges.filter((range) => range.start + range.size > start);
-    if (usable.length === 0 || start % pageSize !== 0) throw startError(start, window);
+    const usable = ranges.filter((range) => range.start + range.size > start && range.start < behind);
+    if (usable.length === 0 || start % pageSize !== 0) throw startError(start, behind, window);
     this.pageSize = pageSize;
     this.#window = window;
     this.ranges = usable.map((range) => {
       const first = Math.max(range.start, start);
-      return { start: first, size: range.start + range.size - first };
+      return { start: first, size: Math.min(range.start + range.size, behind) - first };
     });
     this.#ranges = this.ranges.map(({ start: first, size }) => ({
       end: first + size,
@@ -145,10 +148,15 @@ class ChosenSlots implements MappingSlots {
   }
 }
 
-function startError(start: number, { ranges, pageSize }: IovaWindow): DmaError {
+function startError(start: number, behind: number, { ranges, pageSize }: IovaWindow): DmaError {
   const usable = ranges
     .map((range) => `0x${range.start.toString(16)}..0x${lastAddress(range).toString(16)}`)
     .join(', ');
+  if (start < behind && ranges.every((range) => range.start >= behind)) {
+    const bits = `the device takes ${Math.log2(behind)} bits (device.dmaBits)`;
+    const hint = 'use a container whose addresses begin lower, or a device that takes more bits';
+    return new DmaError('ERR_DMA_RANGE', `${bits}, and the container has ${usable}`, { hint });
+  }
   return new DmaError(
     'ERR_DMA_RANGE',
     `platform.iovaStart 0x${start.toString(16)} cannot be used: the container has ${usable}`,

@@ -22,13 +22,15 @@ export class IoasIovaSpace implements IovaSpace {
   #pinnedBytes = 0;
 
   /**
-   * Lets the kernel choose addresses from `start` on, or anywhere without it. Throws {@link DmaError} `ERR_DMA_RANGE`
+   * Lets the kernel choose addresses from `start` on and below `behind`, or anywhere without them. Throws {@link DmaError} `ERR_DMA_RANGE`
    * when no usable address is there.
    */
-  constructor(ioas: IommufdIoas, start: number | undefined) {
+  constructor(ioas: IommufdIoas, start: number | undefined, behind: number = Infinity) {
     const info = ioas.info();
     const { alignment } = info;
-    const iovaRanges = usableRanges(info);
+    const iovaRanges = usableRanges(info).flatMap((range) =>
+      range.start < behind ? [{ start: range.start, end: Math.min(range.end, behind - 1) }] : [],
+    );
     this.pageSize = alignment;
     this.addressBits = Math.ceil(Math.log2(iovaRanges.at(-1)!.end + 1));
     this.#ioas = ioas;
@@ -38,14 +40,15 @@ export class IoasIovaSpace implements IovaSpace {
         const first = Math.max(range.start, start ?? 0);
         return { start: first, size: range.end + 1 - first };
       });
-    if (start === undefined) return;
+    if (start === undefined && behind === Infinity) return;
+    const first = start ?? 0;
     const allowed = iovaRanges.flatMap((range) =>
-      range.end > start ? [{ start: Math.max(range.start, start), end: range.end }] : [],
+      range.end > first ? [{ start: Math.max(range.start, first), end: range.end }] : [],
     );
     const result = allowed.length === 0 ? undefined : ioas.allowIovas(allowed);
     if (result === 0) return;
     const why = result === undefined ? `the container has ${formatRanges(iovaRanges)}` : errnoName(result);
-    throw new DmaError('ERR_DMA_RANGE', `platform.iovaStart 0x${start.toString(16)} cannot be used: ${why}`, {
+    throw new DmaError('ERR_DMA_RANGE', `platform.iovaStart 0x${first.toString(16)} cannot be used: ${why}`, {
       hint: `leave iovaStart out, or choose a multiple of ${alignment} below 2^${this.addressBits}`,
     });
   }

@@ -11,6 +11,8 @@ export type TranslatingContainer = Type1Container | SpaprContainer | IommufdIoas
 export interface IovaSpaceRequest {
   /** First address to use; `undefined` for the container's first. */
   readonly iovaStart: number | undefined;
+  /** First address that the device cannot use. */
+  readonly behind: number;
   /** sPAPR version 2: the window to create; `undefined` for the default one. */
   readonly window: WindowRequest | undefined;
   /** Bytes of the process's memory. */
@@ -19,22 +21,22 @@ export interface IovaSpaceRequest {
 
 /** Takes the steps that this kind of container requires before a process can map. Throws {@link DmaError}. */
 export function openIovaSpace(container: TranslatingContainer, request: IovaSpaceRequest): IovaSpace {
-  const { iovaStart, window, memorySize } = request;
+  const { iovaStart, behind, window, memorySize } = request;
   switch (container.type) {
     case 'iommufd':
-      return new IoasIovaSpace(container, iovaStart);
+      return new IoasIovaSpace(container, iovaStart, behind);
     case 'spapr-v1':
-      return openChosen(SpaprWindow.enable(container), iovaStart);
+      return openChosen(SpaprWindow.enable(container), iovaStart, behind);
     case 'spapr-v2':
-      return openChosen(SpaprWindow.register(container, memorySize, window), iovaStart);
+      return openChosen(SpaprWindow.register(container, memorySize, window), iovaStart, behind);
     default:
-      return openChosen(new Type1Window(container), iovaStart);
+      return openChosen(new Type1Window(container), iovaStart, behind);
   }
 }
 
-function openChosen(window: IovaWindow, start: number | undefined): IovaSpace {
+function openChosen(window: IovaWindow, start: number | undefined, behind: number): IovaSpace {
   try {
-    return new ChosenIovaSpace(window, start);
+    return new ChosenIovaSpace(window, start, behind);
   } catch (error) {
     window.close();
     throw error;

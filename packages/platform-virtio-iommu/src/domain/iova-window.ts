@@ -19,13 +19,19 @@ const LEAST_PAGES = 2n;
 
 /**
  * Chooses the addresses that a domain hands out: `aperture` bytes inside of what the unit translates and outside of its
- * reserved regions, without page 0, as high below 2 GiB as possible. Where no gap is that large, the largest one.
+ * reserved regions and below `behind`, what the device can address, without page 0, as high below 2 GiB as possible. Where no gap is that large, the largest one.
  * Throws {@link DmaError} `ERR_IOMMU_UNSUPPORTED` where there is none.
  */
-export function chooseWindow(config: IommuConfig, reserved: readonly ReservedRegion[], aperture: number): IovaWindow {
+export function chooseWindow(
+  config: IommuConfig,
+  reserved: readonly ReservedRegion[],
+  aperture: number,
+  behind: bigint = LAST_END,
+): IovaWindow {
   const granule = BigInt(config.granule);
   const wanted = BigInt(aperture) / granule;
-  for (const end of [PREFERRED_END, LAST_END]) {
+  for (const most of [PREFERRED_END, LAST_END]) {
+    const end = most < behind ? most : behind;
     const gaps = gapsBelow(config, reserved, end).filter(({ count }) => count >= LEAST_PAGES);
     const fitting = gaps.findLast(({ count }) => count >= wanted);
     const gap = fitting ?? gaps.toSorted((a, b) => Number(b.count - a.count))[0];

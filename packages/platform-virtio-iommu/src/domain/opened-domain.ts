@@ -1,4 +1,11 @@
-import { DirectDmaMapping, probeIdentity, type AddressRange, type DmaMapping } from '@virtio-platform/core/dma';
+import {
+  DirectDmaMapping,
+  FULL_ADDRESSING,
+  probeIdentity,
+  type AddressRange,
+  type DeviceAddressing,
+  type DmaMapping,
+} from '@virtio-platform/core/dma';
 import type { GuestMemory, LeakLog } from '@virtio-platform/core/memory';
 import { VIRTIO_IOMMU_F_BYPASS } from '../unit/iommu-features.ts';
 import { IommuUnit } from '../unit/iommu-unit.ts';
@@ -47,12 +54,13 @@ export function openDomain(
   memory: GuestMemory,
   options: VirtioIommuOptions,
   leaks: LeakLog,
+  { addressBits }: DeviceAddressing = FULL_ADDRESSING,
 ): OpenedDomain {
   const unit = new IommuUnit(facility, memory, options);
   try {
     const reserved = unit.probe();
     if (options.bypass !== 'keep') unit.writeBypass(options.bypass === 'on');
-    return opened(unit, openParts(unit, memory, { ...options, leaks, reserved }), reserved);
+    return opened(unit, openParts(unit, memory, { ...options, leaks, reserved, addressBits }), reserved);
   } catch (error) {
     unit.closeQuietly();
     throw error;
@@ -88,6 +96,7 @@ function opened(unit: IommuUnit, parts: DomainParts, reserved: readonly Reserved
 type DomainTerms = VirtioIommuOptions & {
   readonly leaks: LeakLog;
   readonly reserved: readonly ReservedRegion[];
+  readonly addressBits: number;
 };
 
 function openParts(unit: IommuUnit, memory: GuestMemory, terms: DomainTerms): DomainParts {
@@ -103,10 +112,10 @@ function openParts(unit: IommuUnit, memory: GuestMemory, terms: DomainTerms): Do
 
 function openTranslated(unit: IommuUnit, memory: GuestMemory, terms: DomainTerms): DomainParts {
   const { granule } = unit.config;
-  const window = chooseWindow(unit.config, terms.reserved, terms.aperture);
+  const window = chooseWindow(unit.config, terms.reserved, terms.aperture, 2n ** BigInt(terms.addressBits));
   unit.attach(0);
   const usual = failsAny(terms.failures) ? new FailingRequests(unit, terms.failures) : unit;
-  const domain = new TranslatedDomain(window, granule, { usual, certain: unit });
+  const domain = new TranslatedDomain(window, granule, { usual, certain: unit }, terms.addressBits);
   const openMapping = (capacity: number): DmaMapping =>
     new VirtioIommuDmaMapping(memory, domain, capacity, terms.leaks);
   const isIdentity = (): boolean => {

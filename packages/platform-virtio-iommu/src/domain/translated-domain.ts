@@ -24,6 +24,7 @@ export class TranslatedDomain implements IovaDomain {
   readonly pages: PageAllocator;
   /** Bytes of a page of the unit. */
   readonly granule: number;
+  readonly maskBits: number | undefined;
   readonly #requests: MappingRequests;
   /** The requests without failures on purpose, for what must be taken back. */
   readonly #certain: MappingRequests;
@@ -37,7 +38,9 @@ export class TranslatedDomain implements IovaDomain {
     { first, count }: IovaWindow,
     granule: number,
     requests: { readonly usual: MappingRequests; readonly certain: MappingRequests },
+    maskBits?: number,
   ) {
+    this.maskBits = maskBits;
     this.pages = new PageAllocator(first, count, 'downward');
     this.#kept = new KeptPages(this.pages);
     this.granule = granule;

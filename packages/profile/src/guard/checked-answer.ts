@@ -6,6 +6,7 @@ import {
   type SchemaResult,
 } from '@virtio-platform/core';
 import { TRANSPORT_KINDS, type BusKind } from '@virtio-platform/core/features';
+import type { AddressingProblem, MemoryRange } from '@virtio-platform/core/dma';
 import type { MemorySizeProblem } from '@virtio-platform/core/memory';
 import type { PluginUse } from '../schema/profile.ts';
 import { isRecord } from '../source/unknown-value.ts';
@@ -23,6 +24,11 @@ const MISSING: readonly MemberCheck[] = [
 const PROBLEM: readonly MemberCheck[] = [
   ['message', isText, 'a text'],
   ['hint', isText0, 'a text'],
+];
+const isAddress = (value: unknown): boolean => Number.isSafeInteger(value) && Number(value) >= 0;
+const RANGE: readonly MemberCheck[] = [
+  ['first', isAddress, 'an address'],
+  ['end', isAddress, 'an address'],
 ];
 const ISSUE: readonly MemberCheck[] = [
   ['message', isText0, 'a text'],
@@ -63,6 +69,21 @@ export function checkMemoryProblem(use: PluginUse, answer: unknown): MemorySizeP
   checkMembers({ kind: 'machine', use, hook: 'memoryProblem' }, answer, PROBLEM);
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- its members were just checked
   return answer as MemorySizeProblem;
+}
+
+/** Checks what the `addressingProblem` of a platform answered. */
+export function checkAddressingProblem(use: PluginUse, answer: unknown): AddressingProblem | undefined {
+  if (answer === undefined) return undefined;
+  checkMembers({ kind: 'platform', use, hook: 'addressingProblem' }, answer, PROBLEM);
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- its members were just checked
+  return answer as AddressingProblem;
+}
+
+/** Checks what the `memoryRange` of a machine answered. */
+export function checkMemoryRange(use: PluginUse, answer: unknown): MemoryRange {
+  checkMembers({ kind: 'machine', use, hook: 'memoryRange' }, answer, RANGE);
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- its members were just checked
+  return answer as MemoryRange;
 }
 
 /** Checks what the `transport` of a machine answered. */

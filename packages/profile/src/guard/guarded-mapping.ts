@@ -28,6 +28,8 @@ const MAPPING: readonly MemberCheck[] = [
   ['dispose', isFunction, 'a function'],
 ];
 
+const isMask = (value: unknown): boolean => Number.isInteger(value) && Number.isInteger(Math.log2(Number(value) + 1));
+
 const LIMITS: readonly MemberCheck[] = [
   ['addressBits', isWidth, 'a whole number from 1 to 64'],
   ['maxMappingSize', isPositive, 'a number above 0'],
@@ -36,6 +38,8 @@ const LIMITS: readonly MemberCheck[] = [
   ['maxMappings', isPositive, 'a number above 0'],
   ['reach', orAbsent(isPositive), 'a number above 0, or nothing'],
   ['maxRegionSize', orAbsent(isPositive), 'a number above 0, or nothing'],
+  ['copiedFrom', orAbsent(isPositive), 'a number above 0, or nothing'],
+  ['minAlignMask', orAbsent(isMask), 'one less than a power of two, or nothing'],
 ];
 
 const STATISTICS: readonly MemberCheck[] = ['maps', 'unmaps', 'bytesBounced', 'live'].map((name) => [

@@ -6,6 +6,7 @@ import {
   type PlatformPlugin,
 } from '@virtio-platform/core';
 import { formatByteSize, memorySizeProblem } from '@virtio-platform/core/memory';
+import { checkAddressing, type AddressingDevice } from './check-addressing.ts';
 import { checkOptions } from './check-options.ts';
 import { checkExec } from './check-exec.ts';
 import { checkTransport } from './check-transport.ts';
@@ -47,6 +48,7 @@ export async function checkPlugins(
     readonly platform: PluginUse;
     readonly machine: PluginUse;
     readonly workload?: Pick<WorkloadSection, 'disruptions'>;
+    readonly device?: AddressingDevice | undefined;
   },
   options: ResolutionOptions = {},
 ): Promise<CheckedPlugins> {
@@ -66,6 +68,7 @@ export async function checkPlugins(
   checkTransport(platform.value, machine.value);
   checkExec(platform.value, uses.workload?.disruptions ?? []);
   checkMemory(machine.value, platform.value.plugin.needs);
+  checkAddressing(platform.value, machine.value, uses.device);
   return { platform: platform.value, machine: machine.value };
 }
 

@@ -104,6 +104,8 @@ const KNOWN_MEMBERS = [
   'programs',
   'discover',
   'memoryProblem',
+  'addressingProblem',
+  'memoryRange',
   'transport',
   'needsRequesterId',
   'refusesExec',
@@ -273,6 +275,7 @@ const MEMBERS: Readonly<Record<PluginKind, readonly Member[]>> = {
     ['simulate', (value) => value === undefined || isFunction(value), 'a function, or nothing'],
     ['needsRequesterId', (value) => value === undefined || isFunction(value), 'a function, or nothing'],
     ['refusesExec', (value) => value === undefined || isFunction(value), 'a function, or nothing'],
+    ['addressingProblem', (value) => value === undefined || isFunction(value), 'a function, or nothing'],
   ],
   machine: [
     ...SHARED,
@@ -282,6 +285,7 @@ const MEMBERS: Readonly<Record<PluginKind, readonly Member[]>> = {
     ['programs', (value) => value === undefined || isFunction(value), 'a function, or nothing'],
     ['discover', (value) => value === undefined || isFunction(value), 'a function, or nothing'],
     ['memoryProblem', (value) => value === undefined || isFunction(value), 'a function, or nothing'],
+    ['memoryRange', (value) => value === undefined || isFunction(value), 'a function, or nothing'],
     ['transport', (value) => value === undefined || isFunction(value), 'a function, or nothing'],
   ],
   device: [

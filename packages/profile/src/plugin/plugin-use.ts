@@ -11,7 +11,7 @@ export type PluginKind = 'platform' | 'machine' | 'device';
 export const RESERVED_KEYS: Readonly<Record<PluginKind, readonly string[]>> = {
   platform: ['use'],
   machine: ['use', 'memory'],
-  device: ['type', 'use', 'interface', 'offers', 'misbehaves'],
+  device: ['type', 'use', 'interface', 'offers', 'misbehaves', 'dmaBits', 'minAlignMask'],
 };
 
 /** Takes the use of a plugin out of a profile, or `undefined` where the profile names none. */

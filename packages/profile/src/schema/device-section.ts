@@ -14,7 +14,12 @@ export interface CheckedDevice {
   readonly interface: DeviceSection['interface'];
   readonly offers?: readonly string[] | undefined;
   readonly misbehaves?: Misbehavior | undefined;
+  readonly dmaBits: number;
+  readonly minAlignMask: number;
 }
+
+/** Fewer bits leave no room for a ring and a pool of 1 MiB. */
+const LEAST_BITS = 22;
 
 const misbehavior = z.strictObject({
   late: z
@@ -55,6 +60,27 @@ export function deviceSchema(vocabulary: DeviceVocabulary): z.ZodObject<Record<s
       'The features that the device offers; without it, all that the machine implements.',
       vocabulary,
     ).optional(),
+    dmaBits: z
+      .int()
+      .min(LEAST_BITS)
+      .max(64)
+      .default(64)
+      .describe(
+        'Bits of the addresses that the device takes (dma_set_mask): 24, 32, 40. What lies beyond is copied, or mapped ' +
+          'below. Default 64.',
+      ),
+    minAlignMask: z
+      .union([z.number(), z.bigint()])
+      .transform(Number)
+      .refine((mask) => Number.isInteger(mask) && mask >= 0 && mask < 0x2_0000 && (mask & (mask + 1)) === 0, {
+        error: 'must be a mask of low address bits, one less than a power of two and below 0x20000: 0xfff',
+      })
+      .meta({ anyOf: [{ type: 'integer', minimum: 0, maximum: 0x1_ffff }] })
+      .prefault(0)
+      .describe(
+        'Low bits of its address that the copy of a buffer keeps, as the device needs (dma_set_min_align_mask): 0xfff. ' +
+          'Default 0.',
+      ),
     misbehaves: misbehavior
       .optional()
       .describe(
@@ -80,5 +106,7 @@ export function deviceSection(
   experimental: ExperimentalBits,
 ): DeviceSection {
   const offers = checked.offers && FeatureSet.of(...featureBits(checked.offers, type.features, experimental));
-  return { use, type, module, interface: checked.interface, offers, misbehaves: checked.misbehaves, settings };
+  const { misbehaves, dmaBits: addressBits, minAlignMask } = checked;
+  const addressing = { addressBits, minAlignMask };
+  return { use, type, module, interface: checked.interface, offers, misbehaves, addressing, settings };
 }

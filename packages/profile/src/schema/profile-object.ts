@@ -31,6 +31,8 @@ export interface SectionKeys {
     readonly interface?: DeviceSection['interface'];
     readonly offers?: readonly string[];
     /** Each schedule as in `failures`; `late` has `by`, with a unit: `5ms`. */
+    readonly dmaBits?: number;
+    readonly minAlignMask?: number;
     readonly misbehaves?: { readonly [Way in keyof Misbehavior]?: ProfileValue };
   };
   readonly driver: {

@@ -1,6 +1,6 @@
 import type { DeviceTypePlugin } from '@virtio-platform/core';
 import type { UsedLengthPolicy } from '@virtio-platform/core/queue';
-import type { DmaPath } from '@virtio-platform/core/dma';
+import type { DeviceAddressing, DmaPath } from '@virtio-platform/core/dma';
 import type { FailureSchedule, Misbehavior } from '@virtio-platform/core/failure';
 import type { FeatureSet } from '@virtio-platform/core/features';
 import type { DriverPrivilege, NegotiationPolicy } from '@virtio-platform/core/negotiation';
@@ -36,6 +36,8 @@ export interface DeviceSection {
   readonly offers: FeatureSet | undefined;
   /** How the device misbehaves on purpose. */
   readonly misbehaves: Misbehavior | undefined;
+  /** What it can do with addresses. */
+  readonly addressing: DeviceAddressing;
   /** What the type's schema made of the other keys. */
   readonly settings: unknown;
 }

@@ -42,6 +42,8 @@ interface SharedBouncePool {
 export class BouncePools {
   /** Longest buffer. */
   readonly maxMappingSize: number;
+  /** Low bits of its address that a buffer keeps in its slot. */
+  readonly minAlignMask: number;
   readonly #options: BouncePoolsOptions;
   readonly #share: (bytes: number) => DmaRegion;
   readonly #pools: SharedBouncePool[] = [];
@@ -57,6 +59,7 @@ export class BouncePools {
    */
   constructor(options: BouncePoolsOptions, share: (bytes: number) => DmaRegion) {
     this.#options = options;
+    this.minAlignMask = options.minAlignMask ?? 0;
     this.#share = share;
     const least = options.halves === true ? this.#leastBytes : options.bytes;
     this.#add(options.bytes, least);

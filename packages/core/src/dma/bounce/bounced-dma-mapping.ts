@@ -35,7 +35,13 @@ export class BouncedDmaMapping extends ForwardingDmaMapping {
     super(inner, {
       path: bouncedPath(inner.path),
       // A buffer may lie where the device does not reach: the device gets its copy.
-      limits: { ...inner.limits, maxMappingSize: pools.maxMappingSize, maxMappings: capacity, reach: undefined },
+      limits: {
+        ...inner.limits,
+        maxMappingSize: pools.maxMappingSize,
+        maxMappings: capacity,
+        reach: undefined,
+        minAlignMask: pools.minAlignMask,
+      },
       walk: (low, high) => [...(inner.walk?.(low, high) ?? []), ...this.#copyBehind(low, high)],
     });
     this.#memory = memory;
@@ -108,19 +114,23 @@ export class BouncedDmaMapping extends ForwardingDmaMapping {
         `cannot map ${length} bytes at 0x${address.toString(16)}: outside guest memory`,
       );
     }
-    const shared = super.allocateCoherent(length, BOUNCE_SLOT_SIZE);
+    // The copy begins as far behind a multiple as the original, where the device needs the low bits to be the same.
+    const unit = this.#pools.minAlignMask + 1;
+    const start = address % unit;
+    const shared = super.allocateCoherent(start + length, Math.max(BOUNCE_SLOT_SIZE, unit));
     const region = new BouncedRegion(
       address,
       length,
       direction,
       shared,
+      start,
       (to, from, bytes) => this.#copy(to, from, bytes),
       () => {
         if (!this.#regions.delete(region)) throw regionReleasedError();
         shared.release();
       },
     );
-    this.#copy(shared.address, address, length);
+    this.#copy(region.copyAddress, address, length);
     this.#regions.add(region);
     return region;
   }
@@ -156,13 +166,14 @@ export class BouncedDmaMapping extends ForwardingDmaMapping {
   }
 }
 
-/** A region and its copy in shared memory. A sync copies in the direction of the mapping only. */
+/** A region and its copy in shared memory, from byte `start` of that on. A sync copies in the direction of the mapping only. */
 class BouncedRegion implements DmaRegion {
   readonly address: number;
   readonly length: number;
   readonly direction: DmaDirection;
   readonly release: () => void;
   readonly #shared: DmaRegion;
+  readonly #start: number;
   readonly #copy: (to: number, from: number, length: number) => void;
 
   constructor(
@@ -170,6 +181,7 @@ class BouncedRegion implements DmaRegion {
     length: number,
     direction: DmaDirection,
     shared: DmaRegion,
+    start: number,
     copy: (to: number, from: number, length: number) => void,
     release: () => void,
   ) {
@@ -178,28 +190,29 @@ class BouncedRegion implements DmaRegion {
     this.direction = direction;
     this.release = release;
     this.#shared = shared;
+    this.#start = start;
     this.#copy = copy;
   }
 
   /** Guest-physical address of the copy. */
   get copyAddress(): number {
-    return this.#shared.address;
+    return this.#shared.address + this.#start;
   }
 
   writeDeviceAddress(offset: number, words: Uint32Array, at: number): void {
-    this.#shared.writeDeviceAddress(offset, words, at);
+    this.#shared.writeDeviceAddress(this.#start + offset, words, at);
   }
 
   syncForDevice(offset: number, length: number): void {
     checkSyncRange(offset, length, this.length);
     if (this.direction === DmaDirection.FromDevice) return;
-    this.#copy(this.#shared.address + offset, this.address + offset, length);
+    this.#copy(this.copyAddress + offset, this.address + offset, length);
   }
 
   syncForCpu(offset: number, length: number): void {
     checkSyncRange(offset, length, this.length);
     if (this.direction === DmaDirection.ToDevice) return;
-    this.#copy(this.address + offset, this.#shared.address + offset, length);
+    this.#copy(this.address + offset, this.copyAddress + offset, length);
   }
 }
 

@@ -158,6 +158,32 @@ export const ACCESS_RULES: readonly NegotiationRule[] = [
     },
   },
   {
+    name: 'narrow-device-needs-platform',
+    source:
+      'virtio 1.4 §6.1: without ACCESS_PLATFORM a device accesses any address that it is given; Linux dma_capable',
+    stage: 'access',
+    apply(negotiation) {
+      const { addressBits = 64, reachesMemory = true } = negotiation.input;
+      if (reachesMemory) return negotiation.note('the addresses that the device takes reach all of memory');
+      const { accepted, policy } = negotiation;
+      if (accepted.has(VIRTIO_F_ACCESS_PLATFORM))
+        return negotiation.note(`the platform gives addresses of at most ${addressBits} bits`);
+      if (restrictedAccess(negotiation, accepted) === 'bounced')
+        return negotiation.note(`only slots are passed, which lie below 2^${addressBits}`);
+      if (!policy.strict) return negotiation.note(`not strict: what lies beyond 2^${addressBits} will fault`);
+      negotiation.refuse(
+        'ENODEV',
+        `the device takes physical addresses of ${addressBits} bits, and memory reaches beyond`,
+        {
+          device: 'offer ACCESS_PLATFORM, so that the platform copies what lies beyond',
+          driver: 'understand ACCESS_PLATFORM: Linux 4.8 or later',
+          policy: 'strict: false, to see it fault',
+        },
+        { option: optionsOf(`device.dmaBits: ${addressBits}`, 'policy.strict: true') },
+      );
+    },
+  },
+  {
     name: 'accept-the-rest',
     source: 'virtio 1.4 §2.2.1 and §6.1',
     stage: 'access',

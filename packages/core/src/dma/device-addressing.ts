@@ -1,0 +1,59 @@
+/** What a device can do with addresses, which its driver tells the platform: `struct device` of Linux. */
+export interface DeviceAddressing {
+  /** Bits of the addresses that it puts on the bus: 12 to 64 (`dma_set_mask`). */
+  readonly addressBits: number;
+  /**
+   * Low bits of a buffer's address that its device address has to keep: 0, or one less than a power of two
+   * (`dma_set_min_align_mask`), such as the 0xfff of NVMe.
+   */
+  readonly minAlignMask: number;
+}
+
+/** A device that takes every address. */
+export const FULL_ADDRESSING: DeviceAddressing = { addressBits: 64, minAlignMask: 0 };
+
+/** The first device address that the device cannot use; exact for fewer than 54 bits. */
+export function addressEnd({ addressBits }: Pick<DeviceAddressing, 'addressBits'>): number {
+  return 2 ** addressBits;
+}
+
+/** The guest-physical addresses that memory has: its first one for drivers, and the one behind its last. */
+export interface MemoryRange {
+  readonly first: number;
+  readonly end: number;
+}
+
+/** Why a platform cannot give a device addresses that it can use, and what to do. */
+export interface AddressingProblem {
+  readonly message: string;
+  readonly hint: string;
+}
+
+/** The problem of a platform that passes physical addresses as they are, in `terms` such as `domain: identity`. */
+export function physicalProblem(
+  { addressBits, minAlignMask }: DeviceAddressing,
+  { end }: MemoryRange,
+  terms: string,
+  hint: string,
+): AddressingProblem | undefined {
+  if (end <= 2 ** addressBits) return keptBitsProblem({ addressBits, minAlignMask }, Infinity);
+  return {
+    message: `${terms} passes physical addresses, and those of memory reach beyond 2^${addressBits}`,
+    hint,
+  };
+}
+
+/** The problem of a platform that maps in pages of `granule` bytes: an address keeps the bits of its place in one. */
+export function keptBitsProblem({ minAlignMask }: DeviceAddressing, granule: number): AddressingProblem | undefined {
+  if (minAlignMask < granule) return undefined;
+  const kept = `0x${(granule - 1).toString(16)}`;
+  return {
+    message: `a device address keeps the low bits ${kept} of a buffer's, its place in a page, and the device needs more`,
+    hint: `set device.minAlignMask to at most ${kept}`,
+  };
+}
+
+/** Whether the device takes every address, and keeps no low bits. */
+export function isFullAddressing({ addressBits, minAlignMask }: DeviceAddressing): boolean {
+  return addressBits >= 64 && minAlignMask === 0;
+}

@@ -1,0 +1,54 @@
+import type { MachinePlugin, PlatformPlugin } from '@virtio-platform/core';
+import { addressEnd, isFullAddressing, type DeviceAddressing, type MemoryRange } from '@virtio-platform/core/dma';
+import { PAGE_SIZE } from '@virtio-platform/core/memory';
+import { checkAddressingProblem, checkMemoryRange } from '../guard/checked-answer.ts';
+import { runHookSync } from '../guard/run-hook.ts';
+import type { PluginUse } from '../schema/profile.ts';
+import { issueAt } from '../source/profile-issue.ts';
+import { LocatedPluginError } from './plugin-error.ts';
+
+/** The device of a profile, as far as its addresses go. */
+export interface AddressingDevice {
+  readonly use: PluginUse;
+  readonly addressing: DeviceAddressing;
+}
+
+/** A plugin, where a profile names it, and its checked options. */
+interface ChosenPlugin<Plugin> {
+  readonly use: PluginUse;
+  readonly plugin: Plugin;
+  readonly options: unknown;
+}
+
+/**
+ * Throws {@link LocatedPluginError} `ERR_DMA_MASK` where the platform cannot keep the addresses of a device with a
+ * narrow mask below it, or the low bits of its buffers.
+ */
+export function checkAddressing(
+  { use, plugin, options }: ChosenPlugin<PlatformPlugin>,
+  machine: ChosenPlugin<MachinePlugin>,
+  device: AddressingDevice | undefined,
+): void {
+  const { memory } = machine.use;
+  if (device === undefined || memory === undefined || isFullAddressing(device.addressing)) return;
+  const { addressing } = device;
+  const range = memoryRange(machine, memory);
+  const ask = (): unknown =>
+    plugin.addressingProblem === undefined
+      ? { message: `platform ${plugin.name} takes no account of it`, hint: 'leave it out, or use another platform' }
+      : plugin.addressingProblem(addressing, range, options);
+  const problem = checkAddressingProblem(use, runHookSync('platform', use, 'addressingProblem', ask));
+  if (problem === undefined) return;
+  const key = addressEnd(addressing) <= Number.MAX_SAFE_INTEGER ? 'dmaBits' : 'minAlignMask';
+  const value = key === 'dmaBits' ? String(addressing.addressBits) : `0x${addressing.minAlignMask.toString(16)}`;
+  const place = { location: device.use.locate([key], 'value'), text: value };
+  const message = `${problem.message}: ${problem.hint}`;
+  const issue = issueAt(place, ['device', key], message, { code: 'ERR_DMA_MASK' });
+  throw new LocatedPluginError('platform', use, { code: 'ERR_DMA_MASK', ...problem }, [issue]);
+}
+
+function memoryRange({ use, plugin, options }: ChosenPlugin<MachinePlugin>, memory: number): MemoryRange {
+  if (plugin.memoryRange === undefined) return { first: PAGE_SIZE, end: memory };
+  const range = runHookSync('machine', use, 'memoryRange', () => plugin.memoryRange!(memory, options));
+  return checkMemoryRange(use, range);
+}
