@@ -20,35 +20,48 @@ export const ByteFlag = {
 
 /** {@link ByteFlag} bits for every byte of guest memory. Addresses are guest-physical, lengths are bytes. */
 export class ByteShadow {
-  readonly flags: Uint8Array;
+  readonly #size: number;
+  /** No byte array: those of Node 20 end at 4 GiB. */
+  readonly #flags: DataView;
 
   constructor(size: number) {
-    this.flags = new Uint8Array(size);
+    this.#size = size;
+    this.#flags = new DataView(new ArrayBuffer(size));
+  }
+
+  /** The bits of a byte of guest memory. */
+  get(at: number): number {
+    return this.#flags.getUint8(at);
+  }
+
+  /** Replaces the bits of a byte. */
+  put(at: number, bits: number): void {
+    this.#flags.setUint8(at, bits);
   }
 
   /** Sets bits in every byte of a range. */
   set(address: number, length: number, bits: number): void {
-    const end = Math.min(address + length, this.flags.length);
-    for (let at = Math.max(address, 0); at < end; at++) this.flags[at]! |= bits;
+    const end = Math.min(address + length, this.#size);
+    for (let at = Math.max(address, 0); at < end; at++) this.put(at, this.get(at) | bits);
   }
 
   /** Clears bits in every byte of a range. */
   clear(address: number, length: number, bits: number): void {
-    const end = Math.min(address + length, this.flags.length);
-    for (let at = Math.max(address, 0); at < end; at++) this.flags[at]! &= ~bits;
+    const end = Math.min(address + length, this.#size);
+    for (let at = Math.max(address, 0); at < end; at++) this.put(at, this.get(at) & ~bits);
   }
 
   /** The first byte of a range that has one of `bits`, or -1. */
   find(address: number, length: number, bits: number): number {
-    const end = Math.min(address + length, this.flags.length);
-    for (let at = Math.max(address, 0); at < end; at++) if ((this.flags[at]! & bits) !== 0) return at;
+    const end = Math.min(address + length, this.#size);
+    for (let at = Math.max(address, 0); at < end; at++) if ((this.get(at) & bits) !== 0) return at;
     return -1;
   }
 
   /** The first byte of a range that has none of `bits`, or -1. */
   findWithout(address: number, length: number, bits: number): number {
-    const end = Math.min(address + length, this.flags.length);
-    for (let at = Math.max(address, 0); at < end; at++) if ((this.flags[at]! & bits) === 0) return at;
+    const end = Math.min(address + length, this.#size);
+    for (let at = Math.max(address, 0); at < end; at++) if ((this.get(at) & bits) === 0) return at;
     return -1;
   }
 }

@@ -18,21 +18,21 @@ export class CpuAccessCheck implements MemoryWatch {
   }
 
   read(address: number, length: number): void {
-    const { flags } = this.#state.shadow;
+    const { shadow } = this.#state;
     for (let at = address, end = address + length; at < end; at++) {
-      const bits = flags[at]!;
+      const bits = shadow.get(at);
       if ((bits & Stale) !== 0) this.#readStale(at, bits);
       else if ((bits & (Shared | Fetched)) === (Shared | Fetched)) this.#readAgain(at);
-      else if ((bits & Shared) !== 0) flags[at] = bits | Fetched;
+      else if ((bits & Shared) !== 0) shadow.put(at, bits | Fetched);
     }
   }
 
   write(address: number, length: number): void {
-    const { flags } = this.#state.shadow;
+    const { shadow } = this.#state;
     for (let at = address, end = address + length; at < end; at++) {
-      const bits = flags[at]!;
+      const bits = shadow.get(at);
       if ((bits & (Owned | DeviceOnly)) !== 0) this.#writeMapped(at, bits);
-      flags[at] = (flags[at]! | Unsynced | Written | Private) & ~(Shared | Fetched);
+      shadow.put(at, (shadow.get(at) | Unsynced | Written | Private) & ~(Shared | Fetched));
     }
   }
 

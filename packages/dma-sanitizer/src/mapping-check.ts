@@ -141,7 +141,7 @@ function holdsOldContent({ shadow, memory }: SanitizerState, { address, length }
   if (first < 0) return false;
   const value = memory.u8[first];
   for (let at = first; at < address + length; at++) {
-    if ((shadow.flags[at]! & Private) !== 0 && memory.u8[at] !== value) return true;
+    if ((shadow.get(at) & Private) !== 0 && memory.u8[at] !== value) return true;
   }
   return false;
 }

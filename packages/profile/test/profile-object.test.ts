@@ -332,7 +332,7 @@ describe('the type of an object', () => {
     const keys: { readonly [Name in keyof SectionKeys]: Record<keyof SectionKeys[Name], true> } = {
       platform: { use: on },
       machine: { use: on, memory: on },
-      device: { type: on, use: on, interface: on, offers: on, misbehaves: on },
+      device: { type: on, use: on, interface: on, offers: on, misbehaves: on, dmaBits: on, minAlignMask: on },
       driver: {
         privilege: on,
         interface: on,

@@ -1,6 +1,7 @@
 import { isCodedError } from '@virtio-platform/core';
 import type { DeviceAddressSpace } from '@virtio-platform/core/address-space';
 import {
+  isCopied,
   DMA_NO_SPACE,
   DMA_TOO_LARGE,
   DmaDirection,
@@ -245,8 +246,9 @@ class AddressWalk {
     const device = addressOf(this.#words);
     const steps = this.#steps(device);
     mapping.unmap(id, 0);
-    const isFixed = ['physical', 'identity', 'linear'].includes(mapping.path);
-    const gets = mapping.path.startsWith('bounced') ? 'has the device use a copy at' : 'gets';
+    const isCopy = isCopied(mapping, guest, 1);
+    const isFixed = !isCopy && ['physical', 'identity', 'linear'].includes(mapping.path);
+    const gets = isCopy ? 'has the device use a copy at' : 'gets';
     const answer = isFixed
       ? `the device reaches it at ${hex(device)}, whether a driver maps it or not`
       : `nothing is mapped there now; a driver that maps it ${gets} ${hex(device)}`;

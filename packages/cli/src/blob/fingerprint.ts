@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { isFullAddressing } from '@virtio-platform/core/dma';
 import type { NamedRun, Profile } from '@virtio-platform/profile';
 import { portablePath } from './portable-path.ts';
 import type { BlobFolders } from './blob-lines.ts';
@@ -16,6 +17,7 @@ export function fingerprint(run: NamedRun, profile: Profile | undefined, folders
       interface: profile.device.interface,
       offers: profile.device.offers,
       misbehaves: profile.device.misbehaves,
+      ...(isFullAddressing(profile.device.addressing) ? {} : { addressing: profile.device.addressing }),
     },
     driver: profile.driver,
     workload: { ...profile.workload, options: undefined },

@@ -137,6 +137,15 @@ export interface DmaMapping {
   dispose(): void;
 }
 
+/** Whether a buffer is copied, so that the device has the address of the copy: by the path, or beyond the mask. */
+export function isCopied(
+  { path, limits }: Pick<DmaMapping, 'path' | 'limits'>,
+  address: number,
+  length: number,
+): boolean {
+  return path.startsWith('bounced') || address + length > (limits.copiedFrom ?? Infinity);
+}
+
 /** One step of the way from a device address to guest memory. */
 export interface AddressStep {
   /** The table, or what takes its place: `TCE table of the window at 0x0`, `page table, level 2`. */

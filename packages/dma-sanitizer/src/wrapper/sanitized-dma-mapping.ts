@@ -1,4 +1,10 @@
-import { ForwardingDmaMapping, type DmaDirection, type DmaMapping, type DmaRegion } from '@virtio-platform/core/dma';
+import {
+  ForwardingDmaMapping,
+  isCopied,
+  type DmaDirection,
+  type DmaMapping,
+  type DmaRegion,
+} from '@virtio-platform/core/dma';
 import { ByteFlag } from '../byte-shadow.ts';
 import { CallStack } from '../call-stack.ts';
 import { checkFailedMap, checkMap, giveToDevice, reportInvalid, syncForCpu, syncForDevice } from '../mapping-check.ts';
@@ -19,7 +25,6 @@ interface LiveMapping {
 export class SanitizedDmaMapping extends ForwardingDmaMapping {
   readonly #state: SanitizerState;
   readonly #owner: QueueOwner;
-  readonly #isBounced: boolean;
   readonly #live = new Map<number, LiveMapping>();
   readonly #words = new Uint32Array(2);
 
@@ -28,7 +33,6 @@ export class SanitizedDmaMapping extends ForwardingDmaMapping {
     super(inner);
     this.#state = state;
     this.#owner = owner;
-    this.#isBounced = inner.path.startsWith('bounced');
   }
 
   override map(address: number, length: number, direction: DmaDirection, words: Uint32Array, at: number): number {
@@ -120,7 +124,7 @@ export class SanitizedDmaMapping extends ForwardingDmaMapping {
       direction,
       low,
       high,
-      isBounced: this.#isBounced,
+      isBounced: isCopied(this, address, length),
       mappedAt: new CallStack(),
       bornMs: state.options.now(),
       request: state.request,

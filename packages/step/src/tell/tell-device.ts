@@ -138,7 +138,9 @@ function whoseMemory({ event, buffers, after }: Telling, mapping: MappingState |
   const at = hex(mapping.address + Number(event.deviceAddress - mapping.deviceAddress));
   const pool = mapping.kind === 'pool' ? ', in a pool that is mapped once' : '';
   // The device reaches the slot only.
-  const isCopy = mapping.kind !== 'coherent' && (after.path ?? '').startsWith('bounced');
+  const { path } = after;
+  const isElsewhere = path === 'identity' && mapping.deviceAddress !== BigInt(mapping.address);
+  const isCopy = mapping.kind !== 'coherent' && (isElsewhere || path?.startsWith('bounced') === true);
   return `${of}${pool}: ${isCopy ? 'the copy of ' : ''}guest memory ${at}`;
 }
 
