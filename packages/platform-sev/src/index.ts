@@ -40,7 +40,9 @@ const plugin: PlatformPlugin<SevOptions> = definePlatformPlugin({
   options: sevOptionsSchema,
   needs: [MEMORY_CONVERSION],
   addressingProblem: ({ addressBits, minAlignMask }, memory, options) =>
-    poolProblem(options, addressBits, memory) ?? boundaryProblem(options, minAlignMask),
+    aliasProblem(options, addressBits) ??
+    poolProblem(options, addressBits, memory) ??
+    boundaryProblem(options, minAlignMask),
   register(container, options) {
     container.register(PLATFORM, {
       useFactory: (bound) =>
@@ -54,6 +56,15 @@ const plugin: PlatformPlugin<SevOptions> = definePlatformPlugin({
   },
   simulate: simulateSev,
 });
+
+/** In a realm the address of each shared page has the top bit set. */
+function aliasProblem({ technology, ipaBits }: SevOptions, addressBits: number): AddressingProblem | undefined {
+  if (technology !== 'cca' || addressBits >= ipaBits) return undefined;
+  return {
+    message: `the address of a shared page has bit ${ipaBits - 1} set, and the device takes ${addressBits} bits`,
+    hint: 'make platform.ipaBits smaller, or have the device take as many bits',
+  };
+}
 
 /** The pool of a narrow device lies below its mask, beside rings. */
 function poolProblem(

@@ -12,10 +12,17 @@ const MOST_AREAS = 64;
  * What protects memory, which decides what a device meets at a private page: ciphertext both ways (SEV and SEV-ES),
  * ciphertext and a blocked write (SEV-SNP), nothing and a poisoned line (TDX). A restricted pool protects without
  * encryption: a device reaches one range of memory, and everything has to come from there (Linux restricted-dma-pool).
+ * With pKVM a hypervisor takes the pages of a guest from the host, and the guest shares that one range at boot. In a
+ * realm of Arm CCA a shared page has an address of its own, with the top bit set.
  */
-export const TECHNOLOGIES = ['sev', 'snp', 'tdx', 'restricted-pool'] as const;
+export const TECHNOLOGIES = ['sev', 'snp', 'tdx', 'restricted-pool', 'pkvm', 'cca'] as const;
 /** The technology that protects guest memory. */
 export type Technology = (typeof TECHNOLOGIES)[number];
+
+/** Whether everything that a device reaches is in one pool, which is shared once. */
+export function hasOnePool({ technology }: { readonly technology: Technology }): boolean {
+  return technology === 'restricted-pool' || technology === 'pkvm';
+}
 
 /** What the host refuses on purpose. */
 export interface SevFailures {
@@ -40,6 +47,10 @@ export interface SevOptions {
   readonly minAlignMask: number;
   /** No buffer in the pool crosses a multiple of this; `undefined` for none. */
   readonly boundary?: number | undefined;
+  /** Bytes that are shared at once: more than a page with pKVM and CCA only. */
+  readonly granule: number;
+  /** CCA: bits of an intermediate physical address. The highest one is set in that of a shared page. */
+  readonly ipaBits: number;
   /** Whether the guest was given an emulated IOMMU, which no encrypted guest supports. */
   readonly emulatedIommu: boolean;
   readonly failures: SevFailures;
@@ -55,6 +66,8 @@ export interface SevOptionsInput {
   readonly areas?: number | undefined;
   readonly minAlignMask?: number | bigint | undefined;
   readonly boundary?: number | string | undefined;
+  readonly granule?: number | string | undefined;
+  readonly ipaBits?: number | undefined;
   readonly emulatedIommu?: boolean | undefined;
   readonly failures?: { readonly conversion?: FailureSchedule | undefined } | undefined;
 }
@@ -66,7 +79,7 @@ export const sevOptionsSchema: z.ZodType<SevOptions, SevOptionsInput> = z
       .enum(TECHNOLOGIES)
       .default('sev')
       .describe(
-        'What a device meets at a private page. sev: ciphertext, and it corrupts. snp: ciphertext, and its writes are blocked. tdx: zeros, and its writes poison. restricted-pool: no encryption, but it reaches the pool only.',
+        'What a device meets at a private page. sev: ciphertext, and it corrupts. snp: ciphertext, and its writes are blocked. tdx: zeros, and its writes poison. restricted-pool: no encryption, but it reaches the pool only. pkvm: the same, by a hypervisor of Arm that is asked to share the pool once. cca: a realm of Arm, in which the address of a shared page has the top bit set.',
       ),
     pool: byteSize({ multipleOf: SEGMENT, maximum: LARGEST_POOL })
       .prefault('1MiB')
@@ -102,6 +115,15 @@ export const sevOptionsSchema: z.ZodType<SevOptions, SevOptionsInput> = z
     boundary: byteSize({ powerOfTwo: true, minimum: 4096 })
       .optional()
       .describe('No buffer in the pool crosses a multiple of this: 64KiB. Without it a buffer may lie anywhere.'),
+    granule: byteSize({ powerOfTwo: true, minimum: 4096, maximum: 65_536 })
+      .optional()
+      .describe('pkvm and cca: bytes that the guest shares at once, 4KiB, 16KiB or 64KiB. Default 4KiB.'),
+    ipaBits: z
+      .int()
+      .min(32)
+      .max(52)
+      .optional()
+      .describe('cca: bits of an intermediate physical address, the highest of which means shared. Default 48.'),
     emulatedIommu: z
       .boolean()
       .default(false)
@@ -111,7 +133,24 @@ export const sevOptionsSchema: z.ZodType<SevOptions, SevOptionsInput> = z
       .prefault({})
       .describe('Simulated: what the host refuses on purpose.'),
   })
-  .transform((options) => ({ ...options, poolLimit: options.poolLimit ?? options.pool }))
+  .refine(({ technology, granule }) => granule === undefined || isArm(technology), {
+    path: ['granule'],
+    error: 'is an option of technology pkvm and cca: x86 converts pages of 4KiB',
+  })
+  .refine(({ technology, ipaBits }) => ipaBits === undefined || technology === 'cca', {
+    path: ['ipaBits'],
+    error: 'is an option of technology cca',
+  })
+  .refine(({ technology, emulatedIommu }) => !emulatedIommu || !isArm(technology), {
+    path: ['emulatedIommu'],
+    error: 'is an option of the technologies of x86',
+  })
+  .transform((options) => ({
+    ...options,
+    poolLimit: options.poolLimit ?? options.pool,
+    granule: options.granule ?? 4096,
+    ipaBits: options.ipaBits ?? 48,
+  }))
   .refine(({ pool, areas }) => pool % (SEGMENT * areas) === 0, {
     path: ['areas'],
     error: 'each area is a multiple of 256KiB: enlarge the pool, or have fewer areas',
@@ -120,11 +159,11 @@ export const sevOptionsSchema: z.ZodType<SevOptions, SevOptionsInput> = z
     path: ['poolLimit'],
     error: 'is at least as large as platform.pool, which it limits',
   })
-  .refine(({ technology, pool, poolLimit }) => technology !== 'restricted-pool' || poolLimit === pool, {
+  .refine((options) => !hasOnePool(options) || options.poolLimit === options.pool, {
     path: ['poolLimit'],
     error: 'a restricted pool is a range of memory that the device tree names, and does not grow: leave it out',
   })
-  .refine(({ technology, coherentPool }) => technology !== 'restricted-pool' || coherentPool === undefined, {
+  .refine((options) => !hasOnePool(options) || options.coherentPool === undefined, {
     path: ['coherentPool'],
     error: 'rings are in the restricted pool itself: leave it out',
   })
@@ -132,3 +171,7 @@ export const sevOptionsSchema: z.ZodType<SevOptions, SevOptionsInput> = z
     path: ['boundary'],
     error: 'a boundary leaves room for the bits of minAlignMask',
   });
+
+function isArm(technology: Technology): boolean {
+  return technology === 'pkvm' || technology === 'cca';
+}

@@ -1,4 +1,11 @@
-import { type AddressRange, type FacilityToken, type MappingRequest, type Platform } from '@virtio-platform/core';
+import {
+  CodedError,
+  isCodedError,
+  type AddressRange,
+  type FacilityToken,
+  type MappingRequest,
+  type Platform,
+} from '@virtio-platform/core';
 import {
   addressEnd,
   BOUNCE_SEGMENT_SLOTS,
@@ -17,7 +24,7 @@ import { VIRTIO_F_ACCESS_PLATFORM } from '@virtio-platform/core/features';
 import { LeakLog, SharedPageAllocator, type GuestMemory, type MemoryConversion } from '@virtio-platform/core/memory';
 import { REFERENCES, type NegotiationRule, type PlatformTraits } from '@virtio-platform/core/negotiation';
 import type { ByteOrder } from '@virtio-platform/core/queue';
-import type { SevOptions } from './options.ts';
+import { hasOnePool, type SevOptions } from './options.ts';
 import { sevMappingSteps } from './mapping-steps.ts';
 import { CoherentPool } from './coherent-pool.ts';
 import { RestrictedMemory } from './restricted-memory.ts';
@@ -30,10 +37,16 @@ export type { MemoryConversion };
  */
 export const MEMORY_CONVERSION: FacilityToken = Symbol.for('@virtio-platform/platform-sev:MemoryConversion');
 
+/** The conversion of a realm: a shared page is reached at its address with the highest of so many bits set. */
+export interface RealmConversion extends MemoryConversion {
+  readonly ipaBits: number;
+}
+
 /**
  * A guest whose memory is protected from devices: either encrypted, or out of their reach except for one pool. Rings
  * are in shared memory. Buffers stay private and are copied through one pool that all queues use. A device address is
- * the physical address of a shared page.
+ * the physical address of a shared page; in a realm of Arm CCA with the top bit set, so that its device, trusted or not,
+ * reaches the shared half (Linux `dma_addr_unencrypted`).
  */
 export class SevPlatform implements Platform {
   readonly name = 'sev';
@@ -55,21 +68,24 @@ export class SevPlatform implements Platform {
     const minAlignMask = Math.max(options.minAlignMask, addressing.minAlignMask);
     const { addressBits } = addressing;
     const end = addressEnd(addressing);
-    const shared = new SharedPageAllocator(memory, conversion, this.leaks);
+    const { granule } = options;
+    const shared = new SharedPageAllocator(memory, conversion, this.leaks, granule);
+    const alias = technology === 'cca' ? realmAlias(memory, conversion, options.ipaBits) : 0;
     const openOver = (coherent: CoherentMemory, maxRegionSize?: number): DmaMapping =>
       new DirectDmaMapping(memory, {
-        path: 'identity',
+        path: alias === 0 ? 'identity' : 'linear',
         capacity: 1,
         coherent,
         maxRegionSize,
-        limit: end,
-        addressBits,
+        offset: BigInt(alias),
+        limit: alias === 0 ? end : alias,
+        addressBits: alias === 0 ? addressBits : options.ipaBits,
       });
-    const isRestricted = technology === 'restricted-pool';
+    const isRestricted = hasOnePool(options);
     const coherent =
       options.coherentPool === undefined ? undefined : new CoherentPool(memory, shared, options.coherentPool);
     this.#coherent = coherent;
-    this.#bounced = new BouncedMappings(
+    const bounced = new BouncedMappings(
       memory,
       { bytes, limit, halves, areas, minAlignMask, ...(boundary !== undefined && { boundary }) },
       () => openOver(shared),
@@ -78,18 +94,23 @@ export class SevPlatform implements Platform {
           ? openOver(new RestrictedMemory(memory, pools), BOUNCE_SEGMENT_SLOTS * BOUNCE_SLOT_SIZE)
           : openOver(coherent ?? shared),
     );
+    this.#bounced = bounced;
     this.rules = sevRules(options);
     this.traits = {
       restrictedMemory: true,
       isolates: false,
-      mappedPath: options.emulatedIommu ? 'translated' : 'bounced',
+      restrictedUnchecked: technology === 'cca' || technology === 'pkvm',
+      mappedPath: options.emulatedIommu ? 'translated' : alias === 0 ? 'bounced' : 'bounced+linear',
       identityVerified: undefined,
       addressMeaning: isRestricted
         ? 'a physical address in the one pool that the device reaches: buffers are copied through it'
-        : 'the physical address of a page shared with the device: buffers are copied through a shared pool',
+        : `the physical address of a page shared with the device${alias === 0 ? '' : ', with the top bit set'}: ` +
+          'buffers are copied through a shared pool',
       pathOption: options.emulatedIommu ? 'platform.emulatedIommu: true' : `platform.technology: ${technology}`,
       mappingSteps: sevMappingSteps(options),
       get bounceIsPhysical() {
+        // Nothing but the pool is ever shared.
+        if (technology === 'pkvm') return probePool(bounced);
         return !options.emulatedIommu && probeCoherentIdentity(openOver(shared));
       },
     };
@@ -115,6 +136,31 @@ export class SevPlatform implements Platform {
   dispose(): void {
     this.#bounced.dispose();
     this.#coherent?.dispose();
+  }
+}
+
+/** The address of the shared half of a realm. */
+function realmAlias({ size }: GuestMemory, conversion: MemoryConversion | RealmConversion, ipaBits: number): number {
+  const alias = 2 ** (ipaBits - 1);
+  if (size > alias) {
+    const message = `a realm with addresses of ${ipaBits} bits has its memory below 2^${ipaBits - 1}`;
+    throw new CodedError('ERR_MACHINE_MEMORY', message, {
+      hint: 'raise platform.ipaBits, or set machine.memory to less',
+    });
+  }
+  if ('ipaBits' in conversion && conversion.ipaBits === ipaBits) return alias;
+  throw new CodedError('ERR_PLUGIN_FACILITY', 'sev: this machine has no realms, which technology cca needs', {
+    hint: 'use @virtio-platform/machine-simulated, or another platform.technology',
+  });
+}
+
+/** Whether the pool is at its physical address; `false` where there is no memory for it. */
+function probePool(bounced: BouncedMappings): boolean {
+  try {
+    return bounced.probeIdentity();
+  } catch (error) {
+    if (!isCodedError(error)) throw error;
+    return false;
   }
 }
 

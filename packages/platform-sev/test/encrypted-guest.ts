@@ -25,6 +25,8 @@ export const OPTIONS: SevOptions = {
   pool: 256 * 1024,
   areas: 1,
   minAlignMask: 0,
+  granule: 4096,
+  ipaBits: 48,
   emulatedIommu: false,
   failures: { conversion: {} },
 };

@@ -4,7 +4,7 @@ import { LeakLog } from './leak-log.ts';
 
 /**
  * Converts guest pages between private (only the guest sees them) and shared (devices see them too). The content of
- * converted pages is not preserved. All memory starts private. Compare Linux `set_memory_decrypted` and
+ * converted pages need not be preserved. All memory starts private. Compare Linux `set_memory_decrypted` and
  * `uv_share_page`.
  */
 export interface MemoryConversion {
@@ -34,10 +34,20 @@ export class SharedPageAllocator {
   readonly #conversion: MemoryConversion;
   /** Pages whose conversion the host refused. */
   readonly leaks: LeakLog;
+  readonly #granule: number;
   readonly #lengths = new Map<number, number>();
 
-  /** `leaks` is the log of the platform; one of its own unless given. */
-  constructor(memory: GuestMemory, conversion: MemoryConversion, leaks: LeakLog = new LeakLog()) {
+  /**
+   * `leaks` is the log of the platform; one of its own unless given. `granule` is the bytes that are converted at once,
+   * a power of two and a multiple of the page size.
+   */
+  constructor(
+    memory: GuestMemory,
+    conversion: MemoryConversion,
+    leaks: LeakLog = new LeakLog(),
+    granule: number = PAGE_SIZE,
+  ) {
+    this.#granule = granule;
     this.#memory = memory;
     this.#conversion = conversion;
     this.leaks = leaks;
@@ -48,8 +58,8 @@ export class SharedPageAllocator {
    * the host refuses.
    */
   allocate(length: number, alignment: number, below?: number): number {
-    const bytes = Math.ceil(length / PAGE_SIZE) * PAGE_SIZE;
-    const address = this.#memory.allocate(bytes, Math.max(alignment, PAGE_SIZE), below);
+    const bytes = Math.ceil(length / this.#granule) * this.#granule;
+    const address = this.#memory.allocate(bytes, Math.max(alignment, this.#granule), below);
     if (!this.#conversion.setShared(address, bytes)) {
       this.leaks.record({ what: 'pages in an unknown state: the host refused to share them', address, length: bytes });
       throw new DmaError(

@@ -42,6 +42,11 @@ export class PageStates {
     return run < length ? run : length;
   }
 
+  /** Sets whole pages. */
+  setAll(address: number, length: number, shared: boolean): void {
+    for (let page = address; page < address + length; page += PAGE_SIZE) this.set(page, shared);
+  }
+
   set(address: number, shared: boolean): void {
     Atomics.store(this.#states, address / PAGE_SIZE, shared ? SHARED : 0);
     if (!shared) Atomics.add(this.#generation, 0, 1);

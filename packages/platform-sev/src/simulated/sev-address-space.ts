@@ -14,8 +14,12 @@ export interface SevAddressSpaceState {
   readonly pages: SharedArrayBuffer;
   readonly keys: MemoryKeys;
   readonly technology: Technology;
+  /** The address of the shared half of memory, which begins at 0 but in a realm. */
+  readonly alias: number;
 }
 
+/** The technologies under which an access to a private page does not happen at all. */
+const IS_DENIED: ReadonlySet<Technology> = new Set(['restricted-pool', 'pkvm', 'cca']);
 /** Bytes that one write poisons: a cache line. */
 const LINE = 64;
 /**
@@ -30,7 +34,8 @@ const POISON = 0xff;
  * - SEV: the device reads ciphertext, and its writes decrypt to garbage, in the blocks that they touch.
  * - SEV-SNP: the device reads ciphertext, and its writes are blocked (the reverse map is checked for writes).
  * - TDX: the device reads zeros, and its writes poison the lines they touch.
- * - A restricted pool: the device reads zeros, and its writes are dropped.
+ * - A restricted pool, pKVM and CCA: the device reads zeros, and its writes are dropped. In a realm of CCA an address
+ *   below the shared half is refused whatever the page is.
  *
  * Unlike behind an IOMMU, the access goes on after the recorded fault; `read` and `write` then return false. There is
  * one fault per run of private pages.
@@ -41,6 +46,7 @@ export class SevAddressSpace implements DeviceAddressSpace {
   readonly #pages: PageStates;
   readonly #encryption: MemoryEncryption;
   readonly #technology: Technology;
+  readonly #alias: number;
 
   constructor(memory: GuestMemory, faults: FaultLog, state: SevAddressSpaceState) {
     this.memory = memory;
@@ -48,6 +54,7 @@ export class SevAddressSpace implements DeviceAddressSpace {
     this.#pages = new PageStates(state.pages);
     this.#encryption = new MemoryEncryption(state.keys);
     this.#technology = state.technology;
+    this.#alias = state.alias;
   }
 
   get generation(): number {
@@ -55,7 +62,7 @@ export class SevAddressSpace implements DeviceAddressSpace {
   }
 
   read(low: number, high: number, target: Uint8Array, at: number, length: number): boolean {
-    const start = high * 0x1_0000_0000 + low;
+    const start = high * 0x1_0000_0000 + low - this.#alias;
     let clean = true;
     for (let done = 0; done < length;) {
       const address = start + done;
@@ -76,7 +83,7 @@ export class SevAddressSpace implements DeviceAddressSpace {
   }
 
   write(low: number, high: number, source: Uint8Array, at: number, length: number): boolean {
-    const start = high * 0x1_0000_0000 + low;
+    const start = high * 0x1_0000_0000 + low - this.#alias;
     let clean = true;
     for (let done = 0; done < length;) {
       const address = start + done;
@@ -94,7 +101,7 @@ export class SevAddressSpace implements DeviceAddressSpace {
   }
 
   borrow(low: number, high: number, length: number, access: DeviceAccess): number {
-    const start = high * 0x1_0000_0000 + low;
+    const start = high * 0x1_0000_0000 + low - this.#alias;
     for (let done = 0; done < length;) {
       const run = this.#runAt(low, high, done, length, access);
       if (run === 0) return -1;
@@ -108,7 +115,7 @@ export class SevAddressSpace implements DeviceAddressSpace {
   }
 
   get #cause(): FaultCause {
-    return this.#technology === 'restricted-pool' ? 'access-denied' : 'private-page';
+    return IS_DENIED.has(this.#technology) ? 'access-denied' : 'private-page';
   }
 
   #readPrivate(address: number, target: Uint8Array, at: number, length: number): void {
@@ -129,7 +136,11 @@ export class SevAddressSpace implements DeviceAddressSpace {
    * and a recorded fault, where the access leaves memory.
    */
   #runAt(low: number, high: number, done: number, length: number, access: DeviceAccess): number {
-    const address = high * 0x1_0000_0000 + low + done;
+    const address = high * 0x1_0000_0000 + low + done - this.#alias;
+    if (address < 0) {
+      this.#fault(low, high, done, length - done, access, 'access-denied');
+      return 0;
+    }
     const inside = this.memory.size - address;
     const rest = length - done;
     if (inside > 0) return this.#pages.runAt(address, inside < rest ? inside : rest);

@@ -2,47 +2,45 @@ import type { SimulatedHardware } from '@virtio-platform/core';
 import { FailurePlan, type FailureSchedule } from '@virtio-platform/core/failure';
 import { PAGE_SIZE, PageStates, type GuestMemory, type MemoryConversion } from '@virtio-platform/core/memory';
 import type { SevOptions } from '../options.ts';
-import { MEMORY_CONVERSION } from '../sev-platform.ts';
-import { EncryptedMemory, generateMemoryKeys, MemoryEncryption } from './encrypted-memory.ts';
+import { MEMORY_CONVERSION, type RealmConversion } from '../sev-platform.ts';
+import { RealmMemory } from './realm-memory.ts';
+import { SharedGranules } from './shared-granules.ts';
+import { EncryptedMemory, generateMemoryKeys, MemoryEncryption, type MemoryKeys } from './encrypted-memory.ts';
 import { sevAddressSpace } from './sev-address-space.ts';
 
 /**
  * Simulates the protection of a guest's memory, all of it private at first. It is a property of the memory, so every
  * device sees the memory the same way, with or without ACCESS_PLATFORM.
  */
-export function simulateSev(memory: GuestMemory, { technology, failures }: SevOptions): SimulatedHardware {
+export function simulateSev(memory: GuestMemory, options: SevOptions): SimulatedHardware {
+  const { technology, failures, ipaBits } = options;
   const keys = generateMemoryKeys();
   const pages = PageStates.create(memory.size);
-  const hardware =
-    technology === 'restricted-pool'
-      ? new PageAccess(pages, PAGE_SIZE)
-      : new EncryptedMemory(memory, pages, new MemoryEncryption(keys));
-  const conversion = new RefusingConversion(hardware, failures.conversion);
-  const blueprint = sevAddressSpace({ pages: pages.buffer, keys, technology });
+  const hardware = protection(memory, pages, keys, options);
+  const refusing = new RefusingConversion(hardware, failures.conversion);
+  const conversion: MemoryConversion | RealmConversion =
+    technology === 'cca' ? Object.assign(refusing, { ipaBits }) : refusing;
+  const alias = technology === 'cca' ? 2 ** (ipaBits - 1) : 0;
+  const blueprint = sevAddressSpace({ pages: pages.buffer, keys, technology, alias });
   return { facilities: new Map([[MEMORY_CONVERSION, conversion]]), addressSpace: () => blueprint };
 }
 
-/** Pages that a device may reach or not, without encryption: the firewall around a restricted-dma-pool. */
-class PageAccess implements MemoryConversion {
-  readonly #states: PageStates;
-  readonly #pageSize: number;
-
-  constructor(states: PageStates, pageSize: number) {
-    this.#states = states;
-    this.#pageSize = pageSize;
-  }
-
-  setShared(address: number, length: number): boolean {
-    return this.#set(address, length, true);
-  }
-
-  setPrivate(address: number, length: number): boolean {
-    return this.#set(address, length, false);
-  }
-
-  #set(address: number, length: number, isShared: boolean): boolean {
-    for (let page = address; page < address + length; page += this.#pageSize) this.#states.set(page, isShared);
-    return true;
+/** The protection by its technology. The hypervisor of pKVM is asked for the pool, and refuses any further range. */
+function protection(
+  memory: GuestMemory,
+  pages: PageStates,
+  keys: MemoryKeys,
+  { technology, granule, ipaBits }: SevOptions,
+): MemoryConversion {
+  switch (technology) {
+    case 'restricted-pool':
+      return new SharedGranules(memory, pages, PAGE_SIZE);
+    case 'pkvm':
+      return new SharedGranules(memory, pages, granule, 1);
+    case 'cca':
+      return new RealmMemory(memory, pages, granule, ipaBits);
+    default:
+      return new EncryptedMemory(memory, pages, new MemoryEncryption(keys));
   }
 }
 

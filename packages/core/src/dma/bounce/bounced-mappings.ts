@@ -44,6 +44,12 @@ export class BouncedMappings {
     return this.#pools?.addressRanges ?? [];
   }
 
+  /** Opens the first pool, and compares its device address with its physical one. Throws {@link DmaError}. */
+  probeIdentity(): boolean {
+    const [pool] = this.#openPools().addressRanges;
+    return pool!.deviceAddress === BigInt(pool!.address!);
+  }
+
   /**
    * Opens the mapping of one queue, which searches an area of its own first. Throws {@link DmaError} when the pool
    * cannot be allocated.
