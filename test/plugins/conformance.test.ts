@@ -31,7 +31,16 @@ const PSERIES: readonly object[] = [
   { secure: true, pool: '256KiB', window: { kind: 'default', mapping: 'identity' } },
 ];
 
+/** Half of the memory of a suite, and the low bits of a page kept. */
+const NARROW = { addressing: { addressBits: 21, minAlignMask: 0xfff } };
+
 describePlatformPlugin(legacy);
+describePlatformPlugin(legacy, { options: { pool: '256KiB' }, ...NARROW });
+describePlatformPlugin(sev, { options: { pool: '512KiB', coherentPool: '64KiB' }, ...NARROW });
+describePlatformPlugin(intelIommu, NARROW);
+describePlatformPlugin(virtioIommu, NARROW);
+describePlatformPlugin(vfio, NARROW);
+describePlatformPlugin(pseries, { options: { window: { kind: 'default' } }, ...NARROW });
 for (const options of PSERIES) describePlatformPlugin(pseries, { options });
 for (const options of [
   {},
@@ -39,6 +48,8 @@ for (const options of [
   { technology: 'tdx', minAlignMask: 0xfff },
   { technology: 'sev', pool: '512KiB', areas: 2, minAlignMask: 0x1ff, boundary: '64KiB' },
   { technology: 'restricted-pool', pool: '1MiB' },
+  { technology: 'pkvm', pool: '512KiB', granule: '16KiB' },
+  { technology: 'cca', granule: '64KiB', ipaBits: 40 },
 ]) {
   describePlatformPlugin(sev, { options });
 }

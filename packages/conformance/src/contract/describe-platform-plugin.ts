@@ -1,3 +1,4 @@
+import type { DeviceAddressing } from '@virtio-platform/core/dma';
 import type { PlatformPlugin } from '@virtio-platform/core';
 import { describeContract, runCheck, type ContractCheck } from '../contract-check.ts';
 import { checkDmaMapping, DMA_MAPPING_CHECKS, type DmaMappingSubject } from '../describe-dma-mapping.ts';
@@ -31,14 +32,20 @@ export const PLATFORM_PLUGIN_CHECKS: readonly ContractCheck<PlatformPluginSubjec
  */
 export function describePlatformPlugin<Options>(
   plugin: PlatformPlugin<Options>,
-  settings: { readonly options?: unknown; readonly memory?: number } = {},
+  settings: {
+    readonly options?: unknown;
+    readonly memory?: number;
+    readonly addressing?: DeviceAddressing;
+  } = {},
 ): void {
   const subject: PlatformPluginSubject = {
     plugin,
     options: settings.options ?? {},
     memory: settings.memory ?? 4 * 2 ** 20,
+    addressing: settings.addressing,
   };
-  const name = `${plugin.name} with ${JSON.stringify(subject.options)} as a platform plugin`;
+  const device = settings.addressing === undefined ? '' : ` and a device of ${settings.addressing.addressBits} bits`;
+  const name = `${plugin.name} with ${JSON.stringify(subject.options)}${device} as a platform plugin`;
   describeContract(name, PLATFORM_PLUGIN_CHECKS, (check) => runCheck(check, subject));
   describeContract(`what ${name} maps with as a DmaMapping`, DMA_MAPPING_CHECKS, async (check) => {
     await checkDmaMapping(check, await platformMapping(subject));

@@ -2,6 +2,7 @@ import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';
 import block from '@virtio-platform/device-block';
 import {
+  DEVICE_ADDRESSING,
   GUEST_MEMORY,
   MACHINE,
   MACHINE_REQUEST,
@@ -20,7 +21,7 @@ import {
   type BootedMachine,
 } from '@virtio-platform/core';
 import { FaultLog, type DeviceAddressSpace } from '@virtio-platform/core/address-space';
-import type { DmaMapping } from '@virtio-platform/core/dma';
+import { FULL_ADDRESSING, type DeviceAddressing, type DmaMapping } from '@virtio-platform/core/dma';
 import { GuestMemory } from '@virtio-platform/core/memory';
 /** Returns the facility of a token. Throws where there is none. */
 export type FacilityLookup = <T>(token: InjectionToken<T>) => T;
@@ -29,6 +30,8 @@ export type FacilityLookup = <T>(token: InjectionToken<T>) => T;
 export interface OpenPlatformSettings {
   /** Guest memory, or the bytes of a new one. 4 MiB unless given. */
   readonly memory?: GuestMemory | number;
+  /** What the device can do with addresses; everything unless given. */
+  readonly addressing?: DeviceAddressing | undefined;
   /**
    * The facilities that the platform gets instead of the simulated ones, which `simulated` returns: a test puts an
    * observer or a failure in front of one here.
@@ -72,7 +75,7 @@ export async function checkOptions<Options>(plugin: PlatformPlugin<Options>, opt
 export function openPlatform<Options>(
   plugin: PlatformPlugin<Options>,
   options: Options,
-  { memory = 4 * 2 ** 20, facilities }: OpenPlatformSettings = {},
+  { memory = 4 * 2 ** 20, addressing = FULL_ADDRESSING, facilities }: OpenPlatformSettings = {},
 ): OpenedPlatform {
   const guest = typeof memory === 'number' ? new GuestMemory(new SharedArrayBuffer(memory)) : memory;
   const hardware = plugin.simulate?.(guest, options);
@@ -80,6 +83,7 @@ export function openPlatform<Options>(
   const { allocated } = guest;
   const simulated = openContainer();
   simulated.registerInstance(GUEST_MEMORY, guest);
+  simulated.registerInstance(DEVICE_ADDRESSING, addressing);
   for (const [token, facility] of hardware.facilities) simulated.registerInstance(token, facility);
   const facility: FacilityLookup = (token) => simulated.resolve(token);
   const container = simulated.createChildContainer();

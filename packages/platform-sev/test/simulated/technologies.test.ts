@@ -50,8 +50,8 @@ describe('a device at a private page', () => {
     expect(writePrivate(guest)).toEqual({ changed: Array.from({ length: 64 }, (_, i) => 64 + i), last: 0xff });
   });
 
-  it('outside a restricted pool reads zeros, and writes nothing', () => {
-    const guest = boot('restricted-pool');
+  it.each(['restricted-pool', 'pkvm', 'cca'] as const)('of %s reads zeros, and writes nothing', (technology) => {
+    const guest = boot(technology);
     expect(new Set(readPrivate(guest))).toEqual(new Set([0]));
     expect(writePrivate(guest).changed).toEqual([]);
   });
@@ -61,6 +61,8 @@ describe('a device at a private page', () => {
     ['snp', 'private-page'],
     ['tdx', 'private-page'],
     ['restricted-pool', 'access-denied'],
+    ['pkvm', 'access-denied'],
+    ['cca', 'access-denied'],
   ] as const)('is seen: %s', (technology, cause) => {
     const guest = boot(technology);
     readPrivate(guest);
@@ -109,6 +111,73 @@ describe('a restricted pool', () => {
     expect(mapping.map(PRIVATE, 64, 1, new Uint32Array(2), 0)).toBe(DMA_NO_SPACE);
     most.release();
     expect(mapping.map(PRIVATE, 64, 1, new Uint32Array(2), 0)).toBeGreaterThanOrEqual(0);
+  });
+});
+
+describe('a protected guest of pKVM', () => {
+  it('shares its pool once, in granules, and nothing afterwards', () => {
+    const guest = bootEncryptedGuest({ technology: 'pkvm', granule: 65_536, pool: 512 * 1024, poolLimit: 512 * 1024 });
+    // Not at a granule: the pool has to be moved to one.
+    guest.memory.allocate(PAGE_SIZE, PAGE_SIZE);
+    expect(guest.platform.traits.bounceIsPhysical).toBe(true);
+    const [pool] = guest.platform.addressRanges;
+    expect([pool!.address! % 65_536, pool!.length]).toEqual([0, 512 * 1024]);
+    const mapping = guest.platform.openMapping('bounced', { queue: 0, capacity: 4 });
+    const ring = mapping.allocateCoherent(8192, 4096);
+    expect(ring.address).toBeGreaterThanOrEqual(pool!.address!);
+    expect(ring.address).toBeLessThan(pool!.address! + pool!.length);
+    const { conversion } = guest;
+    expect(conversion.setShared(pool!.address! + pool!.length, 65_536)).toBe(false);
+    ring.release();
+    mapping.dispose();
+    guest.platform.dispose();
+    expect(guest.memory.allocated).toBe(PAGE_SIZE);
+  });
+
+  it('has no page that is smaller than a granule shared', () => {
+    const guest = bootEncryptedGuest({ technology: 'pkvm', granule: 16_384 });
+    expect(guest.conversion.setShared(16_384, PAGE_SIZE)).toBe(false);
+    expect(guest.conversion.setShared(PAGE_SIZE, 16_384)).toBe(false);
+    expect(guest.conversion.setShared(16_384, 16_384)).toBe(true);
+  });
+});
+
+describe('a realm of Arm CCA', () => {
+  const ALIAS = 2 ** 39;
+
+  it('gives its device addresses of the shared half, and loses what was in a page', () => {
+    const guest = bootEncryptedGuest({ technology: 'cca', ipaBits: 40, granule: 4096 });
+    const { memory, space, platform } = guest;
+    expect([platform.traits.mappedPath, platform.traits.bounceIsPhysical]).toEqual(['bounced+linear', false]);
+    const mapping = platform.openMapping('bounced+linear', { queue: 0, capacity: 4 });
+    const buffer = memory.allocate(PAGE_SIZE);
+    memory.u8.fill(0x33, buffer, buffer + PAGE_SIZE);
+    const words = new Uint32Array(2);
+    const id = mapping.map(buffer, 64, 1, words, 0);
+    expect(words[1]).toBe(ALIAS / 2 ** 32);
+    const seen = new Uint8Array(64);
+    expect(space.read(words[0]!, words[1]!, seen, 0, 64)).toBe(true);
+    expect(seen[0]).toBe(0x33);
+    // The same page without the top bit is the realm's own, and at the alias of a private page there is nothing.
+    expect(space.read(words[0]!, 0, seen, 0, 64)).toBe(false);
+    expect(space.write(buffer, ALIAS / 2 ** 32, seen.fill(9), 0, 64)).toBe(false);
+    expect(memory.u8[buffer]).toBe(0x33);
+    expect(guest.faults.entries).toEqual([
+      { address: BigInt(words[0]!), length: 64, access: 'read', cause: 'access-denied' },
+      { address: BigInt(ALIAS) + BigInt(buffer), length: 64, access: 'write', cause: 'access-denied' },
+    ]);
+    mapping.unmap(id, 0);
+    const page = memory.allocate(PAGE_SIZE, PAGE_SIZE);
+    memory.u8.fill(0x44, page, page + PAGE_SIZE);
+    expect(guest.conversion.setShared(page, PAGE_SIZE)).toBe(true);
+    expect(memory.u8[page]).toBe(0);
+  });
+
+  it('needs a machine that has realms, and memory in the lower half of its addresses', () => {
+    const plain = (): object => ({ setShared: () => true, setPrivate: () => true });
+    expect(() => bootEncryptedGuest({ technology: 'cca' }, plain as never)).toThrow(
+      expect.objectContaining({ code: 'ERR_PLUGIN_FACILITY' }),
+    );
   });
 });
 

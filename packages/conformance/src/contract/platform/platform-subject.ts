@@ -1,3 +1,4 @@
+import type { DeviceAddressing } from '@virtio-platform/core/dma';
 import type { PlatformPlugin } from '@virtio-platform/core';
 import type { PlatformTraits } from '@virtio-platform/core/negotiation';
 import { skipCheck } from '../../contract-check.ts';
@@ -10,6 +11,8 @@ export interface PlatformPluginSubject {
   readonly options: unknown;
   /** Bytes of guest memory to simulate with. */
   readonly memory: number;
+  /** What the device can do with addresses; everything unless given. */
+  readonly addressing?: DeviceAddressing | undefined;
 }
 
 /** Entries of the rings of a check. */
@@ -22,10 +25,10 @@ export const MAPPING_CAPACITY: number = QUEUE_SIZE * 4;
  * has no simulated hardware.
  */
 export async function openSubject(subject: PlatformPluginSubject): Promise<OpenedPlatform> {
-  const { plugin, memory } = subject;
+  const { plugin, memory, addressing } = subject;
   if (plugin.simulate === undefined)
     skipCheck(`${plugin.name} has no \`simulate\`: it runs on real machines only, and nothing of it can be tried here`);
-  return openPlatform(plugin, await checkOptions(plugin, subject.options), { memory });
+  return openPlatform(plugin, await checkOptions(plugin, subject.options), { memory, addressing });
 }
 
 /** What a platform's traits promise of the device's access to one buffer. */

@@ -1,4 +1,11 @@
-import { DMA_NO_SPACE, type AddressStep, type DmaLimits, type DmaMapping, type DmaPath } from '../dma-mapping.ts';
+import {
+  DMA_NO_SPACE,
+  DMA_TOO_LARGE,
+  type AddressStep,
+  type DmaLimits,
+  type DmaMapping,
+  type DmaPath,
+} from '../dma-mapping.ts';
 import type { DmaStatistics } from '../dma-mapping.ts';
 import type { DmaDirection, DmaRegion } from '../dma-region.ts';
 import { MappingTable } from '../mapping-table.ts';
@@ -48,6 +55,7 @@ export class MaskedDmaMapping implements DmaMapping {
   map(address: number, length: number, direction: DmaDirection, words: Uint32Array, at: number): number {
     const table = this.#table;
     if (table.live === table.capacity) return DMA_NO_SPACE;
+    if (length > this.limits.maxMappingSize) return DMA_TOO_LARGE;
     const inner = this.#of(address, length).map(address, length, direction, words, at);
     if (inner < 0) return inner;
     const id = table.open(address, length, direction);
