@@ -80,6 +80,8 @@ export interface DecisionRow {
   readonly transport?: Exclude<TransportKind, 'legacy'>;
   /** Width of the addresses that the device takes; 64 unless given. */
   readonly addressBits?: number;
+  /** Whether they reach all of guest memory; `true` unless given. */
+  readonly reachesMemory?: boolean;
   /** A {@link DecisionOutcome} of kind `negotiation`; otherwise what was seen, as plain data. */
   readonly outcome: Readonly<Record<string, unknown>>;
   /** How it runs on the embedded machine, where not by the platform's own profile; `false` where it cannot. */
@@ -144,6 +146,7 @@ export function rowInput(row: DecisionRow, platform: DecisionPlatform): Negotiat
     clears: features(row.driver?.clears),
     declines: [...features(row.driver?.declines)].map((feature) => ({ feature, reason: 'the driver half says so' })),
     addressBits: row.addressBits,
+    reachesMemory: row.reachesMemory,
   };
 }
 

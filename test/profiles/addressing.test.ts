@@ -1,0 +1,104 @@
+import { checkPlugins, loadProfile, type ProfileObject } from '@virtio-platform/profile';
+import { describe, expect, it } from 'vitest';
+
+const QEMU = '@virtio-platform/machine-qemu';
+const SIMULATED = '@virtio-platform/machine-simulated';
+
+/** Loads a profile, and has its device, platform and machine checked against each other, as `check` does. */
+async function check(platform: object, device: object, machine: object = {}): Promise<unknown> {
+  const profile: ProfileObject = {
+    profile: 'addressing',
+    platform: { use: '@virtio-platform/platform-legacy', ...platform },
+    machine: { use: SIMULATED, memory: '8GiB', ...machine },
+    device: { type: 'entropy', ...device },
+    workload: { kind: 'read', requests: 1, depth: 1, blockSize: '64B' },
+  };
+  try {
+    await checkPlugins(await loadProfile(profile));
+    return undefined;
+  } catch (error) {
+    return error;
+  }
+}
+
+function of(name: string, options: object = {}): object {
+  return { use: `@virtio-platform/platform-${name}`, ...options };
+}
+
+const REFUSED: readonly (readonly [string, object, object, RegExp, RegExp])[] = [
+  ['a pool', of('legacy', { pool: '16MiB' }), { dmaBits: 24 }, /pool of 16MiB/, /platform\.pool smaller/],
+  [
+    'pass-through',
+    of('intel-iommu', { domain: 'pass-through' }),
+    { dmaBits: 32 },
+    /beyond 2\^32/,
+    /domain: translated/,
+  ],
+  ['identity', of('virtio-iommu', { domain: 'identity' }), { dmaBits: 32 }, /beyond 2\^32/, /domain: translated/],
+  ['large pages', of('intel-iommu'), { minAlignMask: 0x1fff }, /low bits 0xfff/, /at most 0xfff/],
+  ['a 64-bit window', of('pseries', { window: { kind: 'ddw' } }), { dmaBits: 40 }, /begins at 2\^59/, /kind: default/],
+  ['an address', of('vfio', { iovaStart: 2 ** 32 }), { dmaBits: 32 }, /iovaStart is beyond/, /iovaStart out/],
+  ['no IOMMU', of('vfio', { container: 'noiommu' }), { dmaBits: 32 }, /beyond 2\^32/, /with an IOMMU/],
+  ['a shared alias', of('sev', { technology: 'cca' }), { dmaBits: 40 }, /bit 47 set/, /ipaBits smaller/],
+  [
+    'a boundary',
+    of('sev', { boundary: '4KiB' }),
+    { minAlignMask: 0xfff },
+    /no room for the bits 0xfff/,
+    /boundary larger/,
+  ],
+];
+
+describe('a device with few address bits', () => {
+  it.each(REFUSED)(
+    'is refused with %s, at its place and with what to do',
+    async (_what, platform, device, why, hint) => {
+      const [[key]] = Object.entries(device) as [[string, unknown]];
+      expect(await check(platform, device)).toMatchObject({
+        code: 'ERR_DMA_MASK',
+        message: expect.stringMatching(why),
+        hint: expect.stringMatching(hint),
+        issues: [expect.objectContaining({ path: `device.${key}`, code: 'ERR_DMA_MASK', line: expect.any(Number) })],
+      });
+      expect(await check(platform, {})).toBeUndefined();
+    },
+  );
+
+  it('is refused where the memory of the machine begins beyond what it reaches', async () => {
+    const virt = { use: QEMU, board: 'virt', memory: '1GiB' };
+    expect(await check({}, { dmaBits: 24 }, virt)).toMatchObject({
+      code: 'ERR_DMA_MASK',
+      message: expect.stringContaining('between 0x40100000 and 2^24'),
+      hint: expect.stringContaining('memory begins lower'),
+    });
+    expect(await check({}, { dmaBits: 32 }, virt)).toBeUndefined();
+    // The hole of a PC puts memory of 3 GiB beyond 4 GiB.
+    const pc = { use: QEMU, board: 'q35', iommu: 'intel', memory: '2GiB' };
+    const passing = of('intel-iommu', { domain: 'pass-through' });
+    expect(await check(passing, { dmaBits: 31 }, pc)).toBeUndefined();
+    expect(await check(passing, { dmaBits: 30 }, pc)).toMatchObject({ code: 'ERR_DMA_MASK' });
+  });
+
+  it.each([
+    ['legacy', {}],
+    ['intel-iommu', {}],
+    ['virtio-iommu', {}],
+    ['pseries', { window: { kind: 'default' } }],
+    ['sev', {}],
+    ['vfio', {}],
+  ])('is taken by %s', async (name, options) => {
+    for (const dmaBits of [24, 32, 40])
+      expect(await check(of(name, options), { dmaBits, minAlignMask: 0xfff })).toBeUndefined();
+  });
+
+  it.each([
+    [{ dmaBits: 20 }, /dmaBits/],
+    [{ dmaBits: 65 }, /dmaBits/],
+    [{ minAlignMask: 0xffe }, /one less than a power of two/],
+  ])('is no device with %o', async (device, message) => {
+    expect(await check({}, device)).toMatchObject({
+      code: 'ERR_PROFILE_INVALID',
+      message: expect.stringMatching(message),
+    });
+  });
+});
