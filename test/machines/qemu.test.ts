@@ -27,6 +27,7 @@ const LARGE = [
   'microvm',
   'mmio-legacy',
   'modern',
+  'narrow',
   'pseries',
   'pseries-firmware',
   'pseries-takeover',
