@@ -2,7 +2,7 @@ import type { FailureSchedule } from '@virtio-platform/core/failure';
 import { PAGE_SIZE } from '@virtio-platform/core/memory';
 import { byteSize, failureSchedule, takeoverSchema, type Takeover } from '@virtio-platform/options';
 import { z } from 'zod';
-import type { OnLostInvalidation } from './domain/translated-domain.ts';
+import type { OnLostInvalidation } from '@virtio-platform/core/dma';
 import { formerOwnerSchema, MODES, type FormerOwnerOptions } from './takeover/former-owner-options.ts';
 import { ADDRESS_WIDTHS, type AddressWidth } from './unit/vtd-capabilities.ts';
 import { INVALIDATIONS, type InvalidationKind } from './unit/vtd-unit.ts';

@@ -1,13 +1,14 @@
-import type { AddressStep } from '@virtio-platform/core/dma';
+import { requesterName, type AddressStep } from '@virtio-platform/core/dma';
 import type { GuestMemory } from '@virtio-platform/core/memory';
 import type { FormerTables } from '../takeover/former-tables.ts';
 import { CONTEXT_WORDS, PRESENT, TYPE_PASS_THROUGH, TYPE_SHIFT, TYPE_TRANSLATED } from '../unit/vtd-registers.ts';
-import { entryLeadsTo, requesterName, RequesterTables, type RequesterEntry } from './requester-tables.ts';
+import { entryLeadsTo, type RequesterEntry } from './requester-entry.ts';
+import { VtdRequesterTables } from './vtd-requester-tables.ts';
 
 const DOMAIN_SHIFT = 8;
 
 /** The root table and one context table of legacy mode: by bus, and by device and function. */
-export class LegacyRequesterTables extends RequesterTables {
+export class LegacyRequesterTables extends VtdRequesterTables {
   readonly root: number;
   readonly #sourceId: number;
   readonly #context: number;

@@ -1,6 +1,8 @@
 import {
   DirectDmaMapping,
   FULL_ADDRESSING,
+  InvalidatedDomain,
+  IovaPages,
   probeIdentity,
   type AddressRange,
   type DeviceAddressing,
@@ -9,17 +11,15 @@ import {
 import { PAGE_SIZE, type GuestMemory, type LeakLog } from '@virtio-platform/core/memory';
 import type { IntelIommuOptions } from '../intel-iommu-options.ts';
 import { unsupported, type VtdFacility } from '../unit/vtd-facility.ts';
-import { IovaPages } from './iova-pages.ts';
 import { LegacyRequesterTables } from './legacy-requester-tables.ts';
-import type { RequesterTables } from './requester-tables.ts';
 import { ScalableRequesterTables } from './scalable-requester-tables.ts';
 import { SecondLevelTable } from './second-level-table.ts';
 import { takeFaults, describeFault, type VtdFault } from '../unit/vtd-fault.ts';
-import { TranslatedDomain } from './translated-domain.ts';
 import { levelsOf, widthCode, type AddressWidth, type VtdCapabilities } from '../unit/vtd-capabilities.ts';
 import { ENTRY_READ, ENTRY_WRITE, INTERRUPT_START } from '../unit/vtd-registers.ts';
 import type { TakenUnit } from '../takeover/take-over-unit.ts';
 import { VtdDmaMapping } from './vtd-dma-mapping.ts';
+import type { VtdRequesterTables } from './vtd-requester-tables.ts';
 import { VtdUnit } from '../unit/vtd-unit.ts';
 
 const READ_WRITE = ENTRY_READ | ENTRY_WRITE;
@@ -55,9 +55,9 @@ interface DomainParts {
   readonly range?: AddressRange;
   open(
     unit: VtdUnit,
-    requesters: RequesterTables,
+    requesters: VtdRequesterTables,
   ): Pick<OpenedDomain, 'openMapping' | 'reachesAllMemory'> & {
-    readonly domain?: TranslatedDomain;
+    readonly domain?: InvalidatedDomain;
     readonly isIdentity: () => boolean;
   };
 }
@@ -80,7 +80,7 @@ export function openDomain(
   while (former?.domains.has(id) === true) id++;
   const unit = new VtdUnit(facility, memory, { domain: id, invalidation: options.invalidation });
   let parts: DomainParts | undefined;
-  let requesters: RequesterTables | undefined;
+  let requesters: VtdRequesterTables | undefined;
   try {
     const width = usableWidth(unit.capabilities, options);
     parts = domainParts(memory, unit.capabilities, width, { ...options, leaks, addressBits });
@@ -105,7 +105,12 @@ export function openDomain(
   return opened(facility, unit, parts, requesters);
 }
 
-function opened(facility: VtdFacility, unit: VtdUnit, parts: DomainParts, requesters: RequesterTables): OpenedDomain {
+function opened(
+  facility: VtdFacility,
+  unit: VtdUnit,
+  parts: DomainParts,
+  requesters: VtdRequesterTables,
+): OpenedDomain {
   const { table } = parts;
   const { openMapping, reachesAllMemory, isIdentity, domain } = parts.open(unit, requesters);
   const isMapped = (low: number, high: number): boolean => table === undefined || table.permissions(low, high) !== 0;
@@ -179,18 +184,15 @@ function domainParts(
       }),
     };
   }
-  const pages = new IovaPages(options.aperture / PAGE_SIZE, 2 ** options.addressBits / PAGE_SIZE);
+  const pages = new IovaPages(options.aperture / PAGE_SIZE, PAGE_SIZE, 2 ** options.addressBits / PAGE_SIZE);
   const [first, bytes] = [pages.first * PAGE_SIZE, pages.count * PAGE_SIZE];
   const table = new SecondLevelTable(memory, { levels, pages: pages.first + pages.count, largePages });
   return {
     table,
     range: { what: 'aperture of the domain', kind: 'window', deviceAddress: BigInt(first), length: bytes },
     open: (unit, requesters) => {
-      const domain = new TranslatedDomain(
-        unit,
-        { table, pages, requesters, maskBits: options.addressBits },
-        options.onLostInvalidation,
-      );
+      const parts = { table, pages, requesters, maskBits: options.addressBits };
+      const domain = new InvalidatedDomain(unit, parts, options.onLostInvalidation);
       const openMapping = (capacity: number): DmaMapping => new VtdDmaMapping(memory, domain, capacity, options.leaks);
       return { domain, openMapping, reachesAllMemory: false, isIdentity: () => probed(openMapping(1), memory) };
     },

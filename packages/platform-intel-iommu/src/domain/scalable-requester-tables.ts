@@ -1,4 +1,4 @@
-import type { AddressStep } from '@virtio-platform/core/dma';
+import { requesterName, type AddressStep } from '@virtio-platform/core/dma';
 import type { GuestMemory } from '@virtio-platform/core/memory';
 import type { FormerTables } from '../takeover/former-tables.ts';
 import {
@@ -11,7 +11,8 @@ import {
   SCALABLE_MODE,
 } from '../unit/scalable-format.ts';
 import { CONTEXT_WORDS, PRESENT } from '../unit/vtd-registers.ts';
-import { entryLeadsTo, requesterName, RequesterTables, type RequesterEntry } from './requester-tables.ts';
+import { entryLeadsTo, type RequesterEntry } from './requester-entry.ts';
+import { VtdRequesterTables } from './vtd-requester-tables.ts';
 
 /** Words of the half of a root entry. */
 const HALF_WORDS = 2;
@@ -20,7 +21,7 @@ const HALF_WORDS = 2;
  * The tables of scalable mode: root table, context table, PASID directory and PASID table. Requests without a PASID
  * have the entry of PASID 0, which has the type of translation and the page tables.
  */
-export class ScalableRequesterTables extends RequesterTables {
+export class ScalableRequesterTables extends VtdRequesterTables {
   readonly root: number;
   readonly #sourceId: number;
   readonly #context: number;

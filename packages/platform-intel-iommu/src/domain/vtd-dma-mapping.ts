@@ -1,11 +1,10 @@
-import { IovaDmaMapping } from '@virtio-platform/core/dma';
+import { IovaDmaMapping, type InvalidatedDomain } from '@virtio-platform/core/dma';
 import type { GuestMemory, LeakLog } from '@virtio-platform/core/memory';
-import type { TranslatedDomain } from './translated-domain.ts';
 
 /** The mapping of a queue in a translated domain. */
 export class VtdDmaMapping extends IovaDmaMapping {
   /** `capacity` is how many mappings can live at once. The mapping does not own the domain and the log. */
-  constructor(memory: GuestMemory, domain: TranslatedDomain, capacity: number, leaks?: LeakLog) {
+  constructor(memory: GuestMemory, domain: InvalidatedDomain, capacity: number, leaks?: LeakLog) {
     super(memory, domain, {
       capacity,
       leaks,

@@ -1,7 +1,7 @@
+import { SimulatedIotlb } from '@virtio-platform/core/address-space';
 import { ALL_PASIDS, ONE_PASID } from '../unit/queue-format.ts';
 import { SCALABLE_MODE, TABLE_MODE_MASK } from '../unit/scalable-format.ts';
 import { DOMAIN_SELECTIVE, GLOBAL } from '../unit/vtd-registers.ts';
-import { SimulatedIotlb } from './simulated-iotlb.ts';
 import {
   CONTEXT_CACHED,
   CONTEXT_DOMAIN,

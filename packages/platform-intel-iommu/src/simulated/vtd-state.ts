@@ -1,17 +1,15 @@
+import { allocateIotlbState, type IotlbState } from '@virtio-platform/core/address-space';
+
 /**
  * The state of a simulated unit, shared by the driver's thread and the device's: structured-cloneable, all in shared
  * memory.
  *
- * `registers` is the register file. `control` has the words below. The translation cache has three arrays with one
- * element for each place: the domain plus 1, or 0 for an empty place; the page; and its entry.
+ * `registers` is the register file. `control` has the words below.
  */
-export interface VtdState {
+export interface VtdState extends IotlbState {
   readonly sourceId: number;
   readonly registers: SharedArrayBuffer;
   readonly control: SharedArrayBuffer;
-  readonly cacheDomains: SharedArrayBuffer;
-  readonly cachePages: SharedArrayBuffer;
-  readonly cacheEntries: SharedArrayBuffer;
 }
 
 /** Bytes of the register file. */
@@ -47,18 +45,13 @@ export const DIRECTORY_LOW = 12;
 export const DIRECTORY_HIGH = 13;
 const CONTROL_WORDS = 14;
 
-/** Places of the translation cache, a power of two. Each page has one place, which it shares with other pages. */
-export const CACHE_PLACES = 1024;
-
 /** Allocates the state of a unit after power-on. */
 export function allocateVtdState(sourceId: number): VtdState {
   return {
     sourceId,
     registers: new SharedArrayBuffer(REGISTER_BYTES),
     control: new SharedArrayBuffer(CONTROL_WORDS * 4),
-    cacheDomains: new SharedArrayBuffer(CACHE_PLACES * 4),
-    cachePages: new SharedArrayBuffer(CACHE_PLACES * 8),
-    cacheEntries: new SharedArrayBuffer(CACHE_PLACES * 4),
+    ...allocateIotlbState(),
   };
 }
 

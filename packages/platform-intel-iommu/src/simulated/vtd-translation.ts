@@ -1,4 +1,6 @@
 import {
+  NOT_CACHED,
+  SimulatedIotlb,
   TranslatedAddressSpace,
   type AddressTranslation,
   type DeviceAccess,
@@ -21,7 +23,6 @@ import {
 } from '../unit/vtd-registers.ts';
 import { ContextCache } from './context-cache.ts';
 import { FaultRecords } from './fault-records.ts';
-import { SimulatedIotlb, NOT_CACHED } from './simulated-iotlb.ts';
 import { PageWalk } from './page-walk.ts';
 import { FROZEN, GENERATION, isVtdState, type VtdState } from './vtd-state.ts';
 const PERMISSIONS = ENTRY_READ | ENTRY_WRITE;

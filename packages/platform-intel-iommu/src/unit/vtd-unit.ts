@@ -1,3 +1,4 @@
+import type { TranslationCaches } from '@virtio-platform/core/dma';
 import type { GuestMemory } from '@virtio-platform/core/memory';
 import { GlobalCommands } from './global-commands.ts';
 import type { Invalidation } from './invalidation.ts';
@@ -32,7 +33,7 @@ export interface VtdUnitOptions {
  * Programs a remapping unit by its registers: bounded waits, and success only where the unit confirms a command. There
  * is one domain, of one device.
  */
-export class VtdUnit {
+export class VtdUnit implements TranslationCaches {
   readonly capabilities: VtdCapabilities;
   readonly #facility: VtdFacility;
   readonly #commands: GlobalCommands;
@@ -111,9 +112,15 @@ export class VtdUnit {
    * allocation.
    */
   invalidatePages(page: number, count: number): boolean {
+    if (!this.flushWriteBuffer()) return false;
     const mask = 32 - Math.clz32(page ^ (page + count - 1));
     if (mask > this.capabilities.largestMask) return this.#invalidation.invalidateDomain();
     return this.#invalidation.invalidatePages(page & -(1 << mask), mask);
+  }
+
+  /** A unit in caching mode may remember that nothing was there, so the pages are invalidated. Hot: no allocation. */
+  showPages(page: number, count: number): boolean {
+    return this.capabilities.cachingMode ? this.invalidatePages(page, count) : this.flushWriteBuffer();
   }
 
   /** Flushes the write buffer of an old unit, so that written tables are visible to it. Hot: no allocation. */

@@ -1,17 +1,11 @@
-import {
-  DMA_NO_SPACE,
-  DMA_TOO_LARGE,
-  DmaDirection,
-  pagesOf,
-  type AddressStep,
-  type IovaDomain,
-} from '@virtio-platform/core/dma';
-import { KeptPages, PAGE_SIZE } from '@virtio-platform/core/memory';
+import { KeptPages } from '../../memory/kept-pages.ts';
+import { DMA_NO_SPACE, DMA_TOO_LARGE, type AddressStep } from '../dma-mapping.ts';
+import { DmaDirection } from '../dma-region.ts';
+import { pagesOf, type IovaDomain } from '../iova-dma-mapping.ts';
+import { PAGE_READ, PAGE_WRITE } from './entry-format.ts';
 import type { IovaPages } from './iova-pages.ts';
+import type { PageTable } from './page-table.ts';
 import type { RequesterTables } from './requester-tables.ts';
-import type { SecondLevelTable } from './second-level-table.ts';
-import { ENTRY_READ, ENTRY_WRITE, LARGE_PAGE } from '../unit/vtd-registers.ts';
-import type { VtdUnit } from '../unit/vtd-unit.ts';
 
 /** An invalidation that is not confirmed costs pages, so it is repeated. */
 const ATTEMPTS = 3;
@@ -23,9 +17,19 @@ const ATTEMPTS = 3;
  */
 export type OnLostInvalidation = 'keep' | 'reuse';
 
+/** How the driver has a unit drop what it has cached. Hot: no allocation. */
+export interface TranslationCaches {
+  /** Invalidates the translations of pages. Returns whether the unit confirmed that. */
+  invalidatePages(page: number, count: number): boolean;
+  /** Invalidates every cached translation, and what leads to it. Returns whether the unit confirmed that. Cold. */
+  invalidateAll(): boolean;
+  /** Makes the unit see entries of pages where nothing was mapped before. Returns whether it is sure to see them. */
+  showPages(page: number, count: number): boolean;
+}
+
 /** The tables of a domain, and its pages. */
 export interface DomainTables {
-  readonly table: SecondLevelTable;
+  readonly table: PageTable;
   readonly pages: IovaPages;
   readonly requesters?: RequesterTables;
   /** Bits of the addresses that the device takes. */
@@ -37,20 +41,23 @@ export interface DomainTables {
  * calls strict. There is one per device, which all its queues share, so the record of pages is here. Hot: no
  * allocation.
  */
-export class TranslatedDomain implements IovaDomain {
+export class InvalidatedDomain implements IovaDomain {
   readonly pages: IovaPages;
-  readonly granule: number = PAGE_SIZE;
+  readonly granule: number;
   readonly maskBits: number | undefined;
-  readonly #unit: VtdUnit;
-  readonly #table: SecondLevelTable;
+  readonly #unit: TranslationCaches;
+  readonly #table: PageTable;
+  readonly #framesOfWord: number;
   readonly #requesters: RequesterTables | undefined;
   readonly #isCareful: boolean;
   /** Pages whose invalidation was not confirmed. */
   readonly #kept: KeptPages;
 
-  constructor(unit: VtdUnit, parts: DomainTables, onLostInvalidation: OnLostInvalidation) {
+  constructor(unit: TranslationCaches, parts: DomainTables, onLostInvalidation: OnLostInvalidation) {
     this.#unit = unit;
     this.#table = parts.table;
+    this.granule = parts.table.granule;
+    this.#framesOfWord = 2 ** 32 / this.granule;
     this.#requesters = parts.requesters;
     this.pages = parts.pages;
     this.maskBits = parts.maskBits;
@@ -60,7 +67,7 @@ export class TranslatedDomain implements IovaDomain {
 
   /** Bytes of I/O virtual addresses that stay unused because the device may still use them. */
   get keptBytes(): number {
-    return this.#kept.count * PAGE_SIZE;
+    return this.#kept.count * this.granule;
   }
 
   /**
@@ -68,13 +75,15 @@ export class TranslatedDomain implements IovaDomain {
    * page, or a negative DMA_* reason, and then nothing is mapped. `alignment` is that of the device address.
    */
   map(address: number, length: number, direction: DmaDirection, alignment: number): number {
-    const frame = Math.floor(address / PAGE_SIZE);
-    const count = pagesOf(address, length, PAGE_SIZE);
+    const { granule } = this;
+    const { largePage } = this.#table;
+    const frame = Math.floor(address / granule);
+    const count = pagesOf(address, length, granule);
     if (count > this.pages.count) return DMA_TOO_LARGE;
     let page = -1;
-    // A large page needs both addresses at the same offset in 2 MiB. Without such a free run, small pages are used.
-    if (count >= LARGE_PAGE && alignment <= PAGE_SIZE) page = this.pages.take(count, LARGE_PAGE, frame % LARGE_PAGE);
-    if (page < 0) page = this.pages.take(count, alignment > PAGE_SIZE ? alignment / PAGE_SIZE : 1, 0);
+    // A large page needs both addresses at the same offset in it. Without such a free run, small pages are used.
+    if (count >= largePage && alignment <= granule) page = this.pages.take(count, largePage, frame % largePage);
+    if (page < 0) page = this.pages.take(count, alignment > granule ? alignment / granule : 1, 0);
     if (page < 0) return DMA_NO_SPACE;
     if (!this.#table.map(page, count, frame, permissionOf(direction))) {
       this.pages.give(page, count);
@@ -92,7 +101,7 @@ export class TranslatedDomain implements IovaDomain {
     this.#table.unmap(page, count);
     let isConfirmed = false;
     for (let attempt = 0; attempt < ATTEMPTS && !isConfirmed; attempt++) {
-      isConfirmed = this.#isInvalidated(page, count);
+      isConfirmed = this.#unit.invalidatePages(page, count);
       if (!this.#isCareful) break;
     }
     if (isConfirmed) this.pages.markFresh(page, count);
@@ -126,13 +135,13 @@ export class TranslatedDomain implements IovaDomain {
    * Cold.
    */
   resolve(low: number, high: number): number {
-    return this.pages.isStale(high * 2 ** 20 + (low >>> 12)) ? -1 : this.#table.resolve(low, high);
+    return this.pages.isStale(this.#pageOf(low, high)) ? -1 : this.#table.resolve(low, high);
   }
 
   /** The steps of {@link resolve}: from the requester to its domain, and through its page tables. Cold. */
   walk(low: number, high: number): readonly AddressStep[] {
     const steps = [...(this.#requesters?.walk() ?? []), ...this.#table.walk(low, high)];
-    if (!this.pages.isStale(high * 2 ** 20 + (low >>> 12))) return steps;
+    if (!this.pages.isStale(this.#pageOf(low, high))) return steps;
     return [...steps, { table: 'IOTLB', says: 'the unit may still use an old translation of this page' }];
   }
 
@@ -141,21 +150,19 @@ export class TranslatedDomain implements IovaDomain {
     this.#kept.giveBack();
   }
 
-  /** Makes new entries visible to units with a write buffer, and to units that cache entries that are not present. */
   #isSeen(page: number, count: number): boolean {
-    if (!this.#unit.capabilities.cachingMode) return this.#unit.flushWriteBuffer();
-    for (let attempt = 0; attempt < ATTEMPTS; attempt++) if (this.#isInvalidated(page, count)) return true;
+    for (let attempt = 0; attempt < ATTEMPTS; attempt++) if (this.#unit.showPages(page, count)) return true;
     return false;
   }
 
-  #isInvalidated(page: number, count: number): boolean {
-    return this.#unit.flushWriteBuffer() && this.#unit.invalidatePages(page, count);
+  #pageOf(low: number, high: number): number {
+    return high * this.#framesOfWord + Math.floor(low / this.granule);
   }
 }
 
 /** Exactly the permissions of a direction. */
 function permissionOf(direction: DmaDirection): number {
-  if (direction === DmaDirection.ToDevice) return ENTRY_READ;
-  if (direction === DmaDirection.FromDevice) return ENTRY_WRITE;
-  return ENTRY_READ | ENTRY_WRITE;
+  if (direction === DmaDirection.ToDevice) return PAGE_READ;
+  if (direction === DmaDirection.FromDevice) return PAGE_WRITE;
+  return PAGE_READ | PAGE_WRITE;
 }

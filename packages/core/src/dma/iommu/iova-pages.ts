@@ -1,24 +1,29 @@
-import { PageAllocator } from '@virtio-platform/core/memory';
+import { PAGE_SIZE } from '../../memory/guest-memory.ts';
+import { PageAllocator } from '../../memory/page-allocator.ts';
 
 /**
- * First page behind the range of I/O virtual addresses: 2 GiB. Devices of 32 bits could use 4 GiB, but the JavaScript
- * engine allocates numbers from 2^31 on, a few bytes for each mapping on the hot path of both ends; and the addresses
- * of interrupts are in the upper half.
+ * First address behind the range of I/O virtual addresses: 2 GiB. Devices of 32 bits could use 4 GiB, but the
+ * JavaScript engine allocates numbers from 2^31 on, a few bytes for each mapping on the hot path of both ends; and the
+ * addresses of interrupts of a PC are in the upper half.
  */
-export const IOVA_PAGES_END: number = 2 ** 19;
+export const IOVA_END: number = 2 ** 31;
+/** First page of 4 KiB behind the range of I/O virtual addresses. */
+export const IOVA_PAGES_END: number = IOVA_END / PAGE_SIZE;
 
 /**
- * The I/O virtual pages of one domain: the highest `count` below 2 GiB, or below what the device can address, from the top down as Linux allocates them,
- * without page 0. It remembers the stale pages: those of which the unit may still cache an old translation. Hot: no
- * allocation.
+ * The I/O virtual pages of one domain: the highest `count` below 2 GiB, or below what the device can address, from the
+ * top down as Linux allocates them, without page 0. It remembers the stale pages: those of which the unit may still
+ * cache an old translation. Hot: no allocation.
  */
 export class IovaPages extends PageAllocator {
   readonly #stale: Uint8Array;
   #staleCount = 0;
 
-  /** `end` is the first page that the device cannot address. */
-  constructor(count: number, end: number = IOVA_PAGES_END) {
-    const behind = Math.min(end, IOVA_PAGES_END);
+  /**
+   * `granule` is how many bytes a page has: a power of two. `end` is the first page that the device cannot address.
+   */
+  constructor(count: number, granule: number = PAGE_SIZE, end: number = Infinity) {
+    const behind = Math.min(end, IOVA_END / granule);
     const first = Math.max(1, behind - count);
     super(first, behind - first, 'downward');
     this.#stale = new Uint8Array(this.count);

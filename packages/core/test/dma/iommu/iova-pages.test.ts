@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { IovaPages, IOVA_PAGES_END } from '../../src/domain/iova-pages.ts';
+import { IovaPages, IOVA_PAGES_END } from '../../../src/dma/iommu/iova-pages.ts';
 const TOP = IOVA_PAGES_END;
 
 describe('IovaPages', () => {
@@ -40,6 +40,11 @@ describe('IovaPages', () => {
     const pages = new IovaPages(IOVA_PAGES_END);
     expect(pages.count).toBe(TOP - 1);
     expect([pages.take(TOP, 1, 0), pages.take(TOP - 1, 1, 0), pages.take(1, 1, 0)]).toEqual([-1, 1, -1]);
+  });
+
+  it('has pages of any size', () => {
+    const pages = new IovaPages(4, 0x1_0000);
+    expect([pages.first, pages.take(1, 1, 0)]).toEqual([0x7ffc, 0x7fff]);
   });
 
   it('marks pages stale until they are fresh', () => {

@@ -1,4 +1,24 @@
-import { CACHE_PLACES, type VtdState } from './vtd-state.ts';
+/** Places of the translation cache, a power of two. Each page has one place, which it shares with other pages. */
+const CACHE_PLACES = 1024;
+
+/**
+ * The translation cache of a simulated unit, shared by the driver's thread and the device's: one element for each place
+ * in each array. `cacheDomains` has the domain plus 1, or 0 for an empty place.
+ */
+export interface IotlbState {
+  readonly cacheDomains: SharedArrayBuffer;
+  readonly cachePages: SharedArrayBuffer;
+  readonly cacheEntries: SharedArrayBuffer;
+}
+
+/** Allocates the state of an empty cache. */
+export function allocateIotlbState(): IotlbState {
+  return {
+    cacheDomains: new SharedArrayBuffer(CACHE_PLACES * 4),
+    cachePages: new SharedArrayBuffer(CACHE_PLACES * 8),
+    cacheEntries: new SharedArrayBuffer(CACHE_PLACES * 4),
+  };
+}
 
 /** The result of {@link SimulatedIotlb.find} for a page that is not cached. */
 export const NOT_CACHED = -1;
@@ -13,7 +33,7 @@ export class SimulatedIotlb {
   readonly #pages: Float64Array;
   readonly #entries: Int32Array;
 
-  constructor(state: VtdState) {
+  constructor(state: IotlbState) {
     this.#domains = new Int32Array(state.cacheDomains);
     this.#pages = new Float64Array(state.cachePages);
     this.#entries = new Int32Array(state.cacheEntries);
