@@ -10,8 +10,8 @@ import { hostProblem, missingProgram } from '@virtio-platform/host';
 import { MEMORY_CONVERSION } from '@virtio-platform/platform-sev';
 import { boardMemoryProblem, firstDriverAddress, memoryHole } from './machine-memory.ts';
 import { FACILITIES } from './open-board.ts';
-import { BOARDS, isMmioBoard } from './board/board-name.ts';
-import { qemuOptionsSchema, qemuProgram, type QemuOptions } from './options.ts';
+import { BOARDS } from './board/board-name.ts';
+import { busOf, qemuOptionsSchema, qemuProgram, type QemuOptions } from './options.ts';
 import { QemuMachine } from './qemu-machine.ts';
 
 export { qemuOptionsSchema, type QemuOptions } from './options.ts';
@@ -44,7 +44,7 @@ const plugin: MachinePlugin<QemuOptions> = defineMachinePlugin({
     first: firstDriverAddress(board),
     end: memory + (memoryHole(board, memory)?.length ?? 0),
   }),
-  transport: ({ board }) => (isMmioBoard(board) ? 'mmio' : 'pci'),
+  transport: (options) => busOf(options),
   register(container, options) {
     container.register(MACHINE, { useFactory: (bound) => new QemuMachine(bound.resolve(MACHINE_REQUEST), options) });
   },

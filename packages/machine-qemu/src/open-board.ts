@@ -8,12 +8,13 @@ import { MEMORY_CONVERSION } from '@virtio-platform/platform-sev';
 import { VIRTIO_IOMMU_FACILITY, type VirtioIommuFacility } from '@virtio-platform/platform-virtio-iommu';
 import { DEVICE_SLOT, IOMMU_SLOT } from './device-arguments.ts';
 import { FileMemoryConversion } from './machine-memory.ts';
-import type { QemuOptions } from './options.ts';
+import { busOf, type QemuOptions } from './options.ts';
 import { HypercallMailbox } from './pseries/hypercall-mailbox.ts';
 import { QemuTceFacility } from './pseries/qemu-tce-facility.ts';
 import { Rtas, PseriesBoard } from './pseries/pseries-board.ts';
 import type { QtestConnection } from './qtest/qtest-connection.ts';
-import { isMmioBoard } from './board/board-name.ts';
+import { hasSlots } from './board/board-name.ts';
+import { ArmBoard } from './board/arm-board.ts';
 import { BoardSlot } from './board/board-slot.ts';
 import { BoardFunction, type Board } from './board/board.ts';
 import { VtdRegisters, X86Board } from './board/x86-board.ts';
@@ -55,15 +56,16 @@ export function openBoard(
   const facilities = new Map<FacilityToken, unknown>();
   if (backing instanceof ConvertibleMemory)
     facilities.set(MEMORY_CONVERSION, new FileMemoryConversion(memory, backing));
-  if (isMmioBoard(name)) return { device: new BoardSlot(name, slot, qtest), facilities };
+  if (hasSlots(name) && busOf(options) === 'mmio') return { device: new BoardSlot(name, slot, qtest), facilities };
   let board: Board;
-  if (name === 'pseries') {
+  if (name === 'virt') board = new ArmBoard(qtest);
+  else if (name === 'pseries') {
     const rtas = new Rtas(memory, qtest);
     const mailbox = new HypercallMailbox(memory, qtest, options.replyTimeout);
     board = new PseriesBoard(qtest, rtas);
     facilities.set(TCE_FACILITY, new QemuTceFacility(memory, mailbox, rtas, DEVICE_SLOT << 3));
   } else {
-    board = new X86Board(name, qtest);
+    board = new X86Board(name === 'q35' ? name : 'pc', qtest);
     if (iommu === 'intel') facilities.set(VTD_FACILITY, new VtdRegisters(qtest, DEVICE_SLOT << 3));
   }
   if (iommu === 'virtio') facilities.set(VIRTIO_IOMMU_FACILITY, openVirtioIommu(board));

@@ -1,7 +1,7 @@
 import { INTERRUPT_MODES, type InterruptMode } from '@virtio-platform/pci';
 import { z } from 'zod';
 import { intelIommuSchema, type IntelIommuProperties } from './intel-iommu-properties.ts';
-import { BOARDS, isMmioBoard, type BoardName } from './board/board-name.ts';
+import { BOARDS, BUSES, busesOf, hasSlots, type BoardName, type Bus } from './board/board-name.ts';
 import { MMIO_SLOTS } from './board/board-slot.ts';
 import { hostBridgeSchema, type HostBridgeProperties } from './host-bridge-properties.ts';
 import { overriddenArguments } from './overridden-arguments.ts';
@@ -20,7 +20,9 @@ export interface QemuOptions {
   readonly virtioIommu?: VirtioIommuProperties | undefined;
   /** Properties of the host bridge; only of pseries. */
   readonly hostBridge?: HostBridgeProperties | undefined;
-  /** The virtio-mmio slot of the device, on a board with slots. */
+  /** Where the device is, on a board that has both; see {@link busOf}. */
+  readonly bus?: Bus | undefined;
+  /** The virtio-mmio slot of the device, where it is in one. */
   readonly slot?: number | undefined;
   readonly interrupts: InterruptMode;
   readonly program?: string | undefined;
@@ -41,8 +43,8 @@ export const qemuOptionsSchema: z.ZodType<QemuOptions> = z
     board: z
       .enum(BOARDS)
       .describe(
-        'The QEMU machine: pc has no IOMMU, q35 can have one, pseries always has one; on microvm (x86) and virt (Arm) ' +
-          'the device is in a slot of virtio-mmio.',
+        'The QEMU machine: pc has no IOMMU, q35 can have one, pseries always has one; on microvm (x86) the device is ' +
+          'in a slot of virtio-mmio, and on virt (Arm) in one or on PCI.',
       ),
     iommu: z
       .enum(['none', 'intel', 'virtio'])
@@ -56,6 +58,13 @@ export const qemuOptionsSchema: z.ZodType<QemuOptions> = z
     hostBridge: hostBridgeSchema
       .optional()
       .describe('The host bridge of pseries: where its DMA windows are, and which can be created.'),
+    bus: z
+      .enum(BUSES)
+      .optional()
+      .describe(
+        'Where the device is. virt has both: mmio, a slot of virtio-mmio, is the default there, and pci where the ' +
+          'machine has an IOMMU. microvm has mmio, and the other boards have pci.',
+      ),
     slot: z
       .int()
       .min(0)
@@ -112,15 +121,22 @@ export const qemuOptionsSchema: z.ZodType<QemuOptions> = z
     path: ['iommu'],
     error: 'only q35 can have an Intel IOMMU; pseries has its own IOMMU, and the other boards have none',
   })
-  .refine(({ board, iommu }) => iommu !== 'virtio' || !isMmioBoard(board), {
+  .refine(({ board, bus }) => bus === undefined || busesOf(board).includes(bus), {
+    path: ['bus'],
+    error: 'the board has another one: microvm has mmio, pc, q35 and pseries have pci, and virt has both',
+  })
+  .refine((options) => options.iommu === 'none' || busOf(options) === 'pci', {
     path: ['iommu'],
-    error: 'QEMU’s virtio-iommu tells devices by their requester id, and a device on virtio-mmio has none',
+    error:
+      'an IOMMU tells devices by their requester id, and a device on virtio-mmio has none: use a board with PCI, ' +
+      'and on virt machine.bus: pci',
   })
-  .refine(({ board, slot }) => slot === undefined || isMmioBoard(board), {
+  .refine((options) => options.slot === undefined || busOf(options) === 'mmio', {
     path: ['slot'],
-    error: 'only microvm and virt have slots of virtio-mmio',
+    error:
+      'only microvm and virt have slots of virtio-mmio, and on virt only a device with machine.bus: mmio is in one',
   })
-  .refine(({ board, slot = 0 }) => !isMmioBoard(board) || slot < MMIO_SLOTS[board].count, {
+  .refine(({ board, slot = 0 }) => !hasSlots(board) || slot < MMIO_SLOTS[board].count, {
     path: ['slot'],
     error: 'the board has fewer slots: microvm has 24, and virt has 32',
   })
@@ -142,6 +158,12 @@ export const qemuOptionsSchema: z.ZodType<QemuOptions> = z
       context.addIssue({ code: 'custom', path: ['arguments', index], message, input });
     }
   });
+
+/** Where the device of a profile is. */
+export function busOf({ board, bus, iommu }: Pick<QemuOptions, 'board' | 'bus' | 'iommu'>): Bus {
+  const [usual, other] = busesOf(board);
+  return bus ?? (iommu === 'none' ? usual : (other ?? usual));
+}
 
 /** The QEMU program with the machine type of a board. */
 export function qemuProgram({ program, board }: Pick<QemuOptions, 'program' | 'board'>): string {

@@ -20,13 +20,12 @@ import {
 import { MEMORY_CONVERSION } from '@virtio-platform/platform-sev';
 import { startBackEnd } from './back-end-program.ts';
 import { buildBoardFirmware } from './board/board-firmware.ts';
-import { isMmioBoard } from './board/board-name.ts';
 import type { BoardSlot } from './board/board-slot.ts';
 import { BoardFunction } from './board/board.ts';
 import { checkBoard, openBoard } from './open-board.ts';
 import { deviceArguments } from './device-arguments.ts';
 import { createMachineMemory, firstDriverAddress, memoryHole } from './machine-memory.ts';
-import { qemuProgram, type QemuOptions } from './options.ts';
+import { busOf, qemuProgram, type QemuOptions } from './options.ts';
 import { qemuArguments, FIRST_DEVICE_DESCRIPTOR, startQemu } from './qemu-process.ts';
 import { QemuTrace } from './qemu-trace.ts';
 
@@ -74,7 +73,7 @@ export class QemuMachine extends RequestedMachine<QemuOptions> {
       qemuProgram(this.options),
       ...qemuArguments(this.options, this.request.memory, firmware),
       ...(trace?.arguments ?? []),
-      ...deviceArguments(device, resources, isMmioBoard(boardName) ? (this.options.slot ?? 0) : undefined),
+      ...deviceArguments(device, resources, busOf(this.options) === 'mmio' ? (this.options.slot ?? 0) : undefined),
       ...this.options.arguments,
     ];
     const descriptors = [backing.descriptor, ...loopbacks.map(({ descriptor }) => descriptor)];

@@ -8,8 +8,8 @@ import entropy from '@virtio-platform/device-entropy';
 import { Disposal, TemporaryFolder, type SharedMemory } from '@virtio-platform/host';
 import { deviceArguments } from '../src/device-arguments.ts';
 import { createMachineMemory, firstDriverAddress, memoryHole } from '../src/machine-memory.ts';
-import { isMmioBoard, type BoardName } from '../src/board/board-name.ts';
-import { qemuOptionsSchema, qemuProgram, type QemuOptions } from '../src/options.ts';
+import type { BoardName, Bus } from '../src/board/board-name.ts';
+import { busOf, qemuOptionsSchema, qemuProgram, type QemuOptions } from '../src/options.ts';
 import { qemuArguments, startQemu } from '../src/qemu-process.ts';
 import type { QtestConnection } from '../src/qtest/qtest-connection.ts';
 import { buildBoardFirmware } from '../src/board/board-firmware.ts';
@@ -57,11 +57,12 @@ export async function startBoard(
     device = ENTROPY,
     isProtected = false,
     hostBridge,
-  }: { device?: DeviceDescription; isProtected?: boolean; hostBridge?: object } = {},
+    bus,
+  }: { device?: DeviceDescription; isProtected?: boolean; hostBridge?: object; bus?: Bus } = {},
 ): Promise<StartedQemu & { dispose(): Promise<void> }> {
   const disposal = new Disposal();
   try {
-    const options = qemuOptionsSchema.parse({ board, hostBridge });
+    const options = qemuOptionsSchema.parse({ board, hostBridge, bus });
     const folder = new TemporaryFolder();
     disposal.add(() => folder.dispose());
     const backing = createMachineMemory(board, MEMORY[board], isProtected);
@@ -76,7 +77,7 @@ export async function startBoard(
     const command = [
       qemuProgram(options),
       ...qemuArguments(options, MEMORY[board], firmware),
-      ...deviceArguments(device, resources, isMmioBoard(board) ? 0 : undefined),
+      ...deviceArguments(device, resources, busOf(options) === 'mmio' ? 0 : undefined),
     ];
     const own = { folder, directory: tmpdir(), descriptors: [backing.descriptor] };
     const { qtest } = await startQemu(command, options, own, disposal);

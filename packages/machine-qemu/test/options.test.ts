@@ -34,10 +34,26 @@ describe('the options of the plugin', () => {
   });
 
   it.each([
+    ['mmio', { board: 'virt' }],
+    ['mmio', { board: 'virt', bus: 'mmio' }],
+    ['pci', { board: 'virt', bus: 'pci' }],
+    ['pci', { board: 'virt', iommu: 'virtio' }],
+    ['mmio', { board: 'microvm' }],
+    ['pci', { board: 'q35', iommu: 'intel' }],
+    ['pci', { board: 'pseries' }],
+  ])('put the device on %s with %j', (bus, options) => {
+    expect(plugin.transport!(qemuOptionsSchema.parse(options))).toBe(bus);
+  });
+
+  it.each([
     ['options without a board', {}],
     ['a board that the machine does not support', { board: 'isapc' }],
     ['an Intel IOMMU on microvm', { board: 'microvm', iommu: 'intel' }],
-    ['a virtio-iommu before a slot of virtio-mmio', { board: 'virt', iommu: 'virtio' }],
+    ['a virtio-iommu before a slot of virtio-mmio', { board: 'virt', iommu: 'virtio', bus: 'mmio' }],
+    ['a virtio-iommu on microvm', { board: 'microvm', iommu: 'virtio' }],
+    ['PCI on microvm', { board: 'microvm', bus: 'pci' }],
+    ['virtio-mmio on q35', { board: 'q35', bus: 'mmio' }],
+    ['a slot beside PCI', { board: 'virt', bus: 'pci', slot: 0 }],
     ['a slot on a board with PCI', { board: 'q35', slot: 0 }],
     ['a slot that microvm does not have', { board: 'microvm', slot: 24 }],
     ['a slot that virt does not have', { board: 'virt', slot: 32 }],

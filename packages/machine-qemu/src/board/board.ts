@@ -21,11 +21,11 @@ export interface AddressWindow {
 }
 
 /**
- * The accesses of a processor to PCI on one of QEMU's boards, which differ between a PC and a POWER machine. `devfn` is
- * a device and function of the root bus.
+ * The accesses of a processor to PCI on one of QEMU's boards, which differ between a PC, a POWER machine and one for
+ * Arm. `devfn` is a device and function of the root bus.
  */
 export interface Board {
-  readonly name: 'pc' | 'q35' | 'pseries';
+  readonly name: 'pc' | 'q35' | 'pseries' | 'virt';
   readonly io: AddressWindow;
   readonly memory: AddressWindow;
   /** For base address registers of 64 bits. */

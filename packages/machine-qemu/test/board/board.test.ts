@@ -1,5 +1,6 @@
 import { PciLegacyTransport, PciModernTransport, NO_MSIX, MsixTable } from '@virtio-platform/pci';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { ArmBoard } from '../../src/board/arm-board.ts';
 import { BoardFunction, type AddressWindow, type Board } from '../../src/board/board.ts';
 import { PseriesBoard, Rtas } from '../../src/pseries/pseries-board.ts';
 import { X86Board } from '../../src/board/x86-board.ts';
@@ -8,6 +9,7 @@ import { PCI_BOARDS } from '../../src/board/board-name.ts';
 import { ENTROPY, SKIP, startBoard, type StartedQemu } from '../installed-qemu.ts';
 
 function boardOf(name: (typeof PCI_BOARDS)[number], { qtest, memory }: StartedQemu): Board {
+  if (name === 'virt') return new ArmBoard(qtest);
   return name === 'pseries' ? new PseriesBoard(qtest, new Rtas(memory, qtest)) : new X86Board(name, qtest);
 }
 
@@ -29,7 +31,8 @@ describe.skipIf(SKIP).each(PCI_BOARDS)('BoardFunction on %s', (name) => {
   let pci: BoardFunction;
 
   beforeAll(async () => {
-    started = await startBoard(name, { device: { ...ENTROPY, interface: 'transitional', driverInterface: 'legacy' } });
+    const device = { ...ENTROPY, interface: 'transitional', driverInterface: 'legacy' } as const;
+    started = await startBoard(name, { device, bus: 'pci' });
     board = boardOf(name, started);
     pci = new BoardFunction(board, DEVICE_SLOT);
   });
@@ -71,8 +74,8 @@ describe.skipIf(SKIP).each(PCI_BOARDS)('BoardFunction on %s', (name) => {
 });
 
 describe.skipIf(SKIP)('an empty slot', () => {
-  it.each(['q35', 'pseries'] as const)('is not a device on %s', async (name) => {
-    const started = await startBoard(name);
+  it.each(['q35', 'pseries', 'virt'] as const)('is not a device on %s', async (name) => {
+    const started = await startBoard(name, { bus: 'pci' });
     try {
       const open = (): PciModernTransport =>
         new PciModernTransport(new BoardFunction(boardOf(name, started), 9), NO_MSIX);

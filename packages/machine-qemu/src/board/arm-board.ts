@@ -1,0 +1,50 @@
+import type { AccessWidth } from '@virtio-platform/pci';
+import { hex, type QtestConnection } from '../qtest/qtest-connection.ts';
+import { WIDTH_NAMES, type AddressWindow, type Board } from './board.ts';
+
+/** Configuration space, 4 KiB for each function (QEMU hw/arm/virt.c, VIRT_HIGH_PCIE_ECAM). */
+const ECAM = 0x40_1000_0000;
+const FUNCTION_SHIFT = 12;
+
+/**
+ * PCI of the board for Arm (`virt`). It runs no firmware, so the addresses of devices are chosen here. The processor is
+ * little-endian, and reaches I/O space through a window of memory (QEMU hw/arm/virt.c, VIRT_PCIE_PIO).
+ */
+export class ArmBoard implements Board {
+  readonly name = 'virt';
+  readonly io: AddressWindow = { pciBase: 0x1000, processorBase: 0x3eff_1000, size: 0xf000 };
+  /** VIRT_PCIE_MMIO, below the memory of the board. */
+  readonly memory: AddressWindow = { pciBase: 0x1000_0000, processorBase: 0x1000_0000, size: 0x1000_0000 };
+  /** VIRT_HIGH_PCIE_MMIO. */
+  readonly memory64: AddressWindow = { pciBase: 0x80_0000_0000, processorBase: 0x80_0000_0000, size: 0x1000_0000 };
+  readonly taken: Map<AddressWindow, number> = new Map();
+  readonly #qtest: QtestConnection;
+
+  constructor(qtest: QtestConnection) {
+    this.#qtest = qtest;
+  }
+
+  readConfig(devfn: number, offset: number, width: AccessWidth): number {
+    return this.readMemory(ECAM + devfn * 2 ** FUNCTION_SHIFT + offset, width);
+  }
+
+  writeConfig(devfn: number, offset: number, width: AccessWidth, value: number): void {
+    this.writeMemory(ECAM + devfn * 2 ** FUNCTION_SHIFT + offset, width, value);
+  }
+
+  readMemory(address: number, width: AccessWidth): number {
+    return this.#qtest.number(`read${WIDTH_NAMES[width]} ${hex(address)}`, width);
+  }
+
+  writeMemory(address: number, width: AccessWidth, value: number): void {
+    this.#qtest.post(`write${WIDTH_NAMES[width]} ${hex(address)} ${hex(value)}`);
+  }
+
+  readIo(address: number, width: AccessWidth): number {
+    return this.readMemory(address, width);
+  }
+
+  writeIo(address: number, width: AccessWidth, value: number): void {
+    this.writeMemory(address, width, value);
+  }
+}
