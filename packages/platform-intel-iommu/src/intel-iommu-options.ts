@@ -1,19 +1,11 @@
+import { DOMAIN_KINDS, type DomainKind, type OnLostInvalidation } from '@virtio-platform/core/dma';
 import type { FailureSchedule } from '@virtio-platform/core/failure';
 import { PAGE_SIZE } from '@virtio-platform/core/memory';
 import { byteSize, failureSchedule, takeoverSchema, type Takeover } from '@virtio-platform/options';
 import { z } from 'zod';
-import type { OnLostInvalidation } from '@virtio-platform/core/dma';
 import { formerOwnerSchema, MODES, type FormerOwnerOptions } from './takeover/former-owner-options.ts';
 import { ADDRESS_WIDTHS, type AddressWidth } from './unit/vtd-capabilities.ts';
 import { INVALIDATIONS, type InvalidationKind } from './unit/vtd-unit.ts';
-
-/**
- * `translated`: page tables, and each mapping gets addresses of its own. `pass-through`: the unit lets the device's
- * addresses through. `identity`: page tables that are filled one to one, once.
- */
-export const DOMAINS = ['translated', 'pass-through', 'identity'] as const;
-/** The kind of domain of the device; see {@link DOMAINS}. */
-export type Domain = (typeof DOMAINS)[number];
 
 /** What fails on purpose beneath the platform; an empty schedule never does. */
 export interface IntelIommuFailures {
@@ -35,7 +27,7 @@ export interface SimulatedUnitOptions {
 
 /** The options of the platform, with defaults filled in. */
 export interface IntelIommuOptions {
-  readonly domain: Domain;
+  readonly domain: DomainKind;
   /** Of the tables that lead from a requester id to its domain. */
   readonly mode: (typeof MODES)[number];
   /** Bits of an I/O virtual address: 39 are three levels of page tables, 48 are four, 57 are five. */
@@ -89,7 +81,7 @@ const unit: z.ZodType<SimulatedUnitOptions> = z.strictObject({
 
 const options = z.strictObject({
   domain: z
-    .enum(DOMAINS)
+    .enum(DOMAIN_KINDS)
     .default('translated')
     .describe(
       'translated: each mapping gets addresses of its own, and exactly its permissions. pass-through: the unit lets addresses through (iommu=pt). identity: page tables filled one to one, once. Default translated.',

@@ -1,18 +1,18 @@
 import { type AddressRange, type MappingRequest, type Platform } from '@virtio-platform/core';
-import type { DeviceAddressing, DmaMapping, DmaPath } from '@virtio-platform/core/dma';
+import type { DeviceAddressing, DmaMapping, DmaPath, DomainKind } from '@virtio-platform/core/dma';
 import { LeakLog, type GuestMemory } from '@virtio-platform/core/memory';
 import { REFERENCES, type NegotiationRule, type PlatformTraits } from '@virtio-platform/core/negotiation';
 import type { ByteOrder } from '@virtio-platform/core/queue';
 import { VIRTIO_F_ACCESS_PLATFORM } from '@virtio-platform/core/features';
 import { FailingInvalidationQueue } from './unit/failing-invalidation-queue.ts';
 import { FailingVtdFacility } from './unit/failing-vtd-facility.ts';
-import { failsAny, type Domain, type IntelIommuOptions } from './intel-iommu-options.ts';
+import { failsAny, type IntelIommuOptions } from './intel-iommu-options.ts';
 import { MAPPING_STEPS } from './mapping-steps.ts';
 import { openDomain, type OpenedDomain } from './domain/opened-domain.ts';
 import { takeOverUnit, type TakenUnit } from './takeover/take-over-unit.ts';
 import { type VtdFacility } from './unit/vtd-facility.ts';
 import type { VtdFault } from './unit/vtd-fault.ts';
-const ADDRESS_MEANINGS: Readonly<Record<Domain, string>> = {
+const ADDRESS_MEANINGS: Readonly<Record<DomainKind, string>> = {
   translated:
     'each buffer gets I/O virtual pages of its own below 2 GiB, with an entry of exactly its permissions for each page',
   'pass-through': 'the unit lets the device’s addresses through, so they are physical ones, which was probed',

@@ -1,5 +1,5 @@
 import type { MappingSteps } from '@virtio-platform/core/negotiation';
-import type { Domain } from './intel-iommu-options.ts';
+import type { DomainKind } from '@virtio-platform/core/dma';
 
 const INVALIDATE =
   'The guest clears the entries and waits until the unit confirms that it dropped its cached translations: ' +
@@ -13,7 +13,7 @@ const PHYSICAL: Pick<MappingSteps, 'map' | 'unmap' | 'region' | 'release'> = {
 };
 
 /** What mapping does, by the kind of domain. */
-export const MAPPING_STEPS: Readonly<Record<Domain, MappingSteps>> = {
+export const MAPPING_STEPS: Readonly<Record<DomainKind, MappingSteps>> = {
   translated: {
     map:
       'The guest takes free I/O virtual pages and writes an entry of the page tables for each, with exactly the ' +

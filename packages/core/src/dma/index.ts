@@ -12,6 +12,7 @@ export * from './direct-dma-mapping.ts';
 export * from './dma-mapping.ts';
 export * from './dma-region.ts';
 export * from './forwarding-dma-mapping.ts';
+export * from './iommu/domain-kinds.ts';
 export * from './iommu/entry-format.ts';
 export * from './iommu/invalidated-domain.ts';
 export * from './iommu/iova-pages.ts';

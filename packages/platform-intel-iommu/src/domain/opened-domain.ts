@@ -1,12 +1,11 @@
 import {
-  DirectDmaMapping,
   FULL_ADDRESSING,
-  InvalidatedDomain,
   IovaPages,
-  probeIdentity,
+  openDomainParts,
   type AddressRange,
   type DeviceAddressing,
   type DmaMapping,
+  type DomainParts,
 } from '@virtio-platform/core/dma';
 import { PAGE_SIZE, type GuestMemory, type LeakLog } from '@virtio-platform/core/memory';
 import type { IntelIommuOptions } from '../intel-iommu-options.ts';
@@ -16,14 +15,12 @@ import { ScalableRequesterTables } from './scalable-requester-tables.ts';
 import { SecondLevelTable } from './second-level-table.ts';
 import { takeFaults, describeFault, type VtdFault } from '../unit/vtd-fault.ts';
 import { levelsOf, widthCode, type AddressWidth, type VtdCapabilities } from '../unit/vtd-capabilities.ts';
-import { ENTRY_READ, ENTRY_WRITE, INTERRUPT_START } from '../unit/vtd-registers.ts';
+import { INTERRUPT_START } from '../unit/vtd-registers.ts';
 import type { TakenUnit } from '../takeover/take-over-unit.ts';
 import { VtdDmaMapping } from './vtd-dma-mapping.ts';
 import type { VtdRequesterTables } from './vtd-requester-tables.ts';
 import { VtdUnit } from '../unit/vtd-unit.ts';
 
-const READ_WRITE = ENTRY_READ | ENTRY_WRITE;
-const WORD = 2 ** 32;
 /** Domain ids begin here: never 0, which caching mode uses for entries that are not present. */
 const FIRST_DOMAIN = 1;
 
@@ -46,20 +43,6 @@ export interface OpenedDomain {
   close(): void;
   /** Frees the tables while the unit uses them, as a kernel does that starts another one and does not stop the unit. */
   abandon(): void;
-}
-
-/** A kind of domain: its page tables, and how to open it once the unit runs. */
-interface DomainParts {
-  /** Without page tables, addresses pass through. */
-  readonly table: SecondLevelTable | undefined;
-  readonly range?: AddressRange;
-  open(
-    unit: VtdUnit,
-    requesters: VtdRequesterTables,
-  ): Pick<OpenedDomain, 'openMapping' | 'reachesAllMemory'> & {
-    readonly domain?: InvalidatedDomain;
-    readonly isIdentity: () => boolean;
-  };
 }
 
 /**
@@ -152,51 +135,18 @@ function domainParts(
 ): DomainParts {
   const levels = levelsOf(width);
   const largePages = options.largePages && capabilities.largePages;
-  // A device never reaches memory at the addresses of interrupts. A PC has none there.
-  const reach = memory.contains(INTERRUPT_START, PAGE_SIZE) ? INTERRUPT_START : memory.size;
-  const direct = (capacity: number, walk?: NonNullable<DmaMapping['walk']>): DmaMapping =>
-    new DirectDmaMapping(memory, { path: 'identity', capacity, limit: reach, ...(walk && { walk }) });
-  const isProbed = (): boolean => probeIdentity(direct(1), memory);
-
-  if (options.domain === 'pass-through') {
-    return {
-      table: undefined,
-      open: (_unit, requesters) => ({
-        openMapping: (capacity) => direct(capacity, () => requesters.walk()),
-        reachesAllMemory: reach === memory.size,
-        isIdentity: () => isProbed() && requesters.isIntact(),
-      }),
-    };
-  }
-  if (options.domain === 'identity') {
-    const pages = reach / PAGE_SIZE;
-    const table = new SecondLevelTable(memory, { levels, pages, largePages });
-    if (!table.map(0, pages, 0, READ_WRITE)) {
-      table.free();
-      throw unsupported('there is no memory for page tables over all of memory', 'enlarge the memory of the machine');
-    }
-    return {
-      table,
-      open: (_unit, requesters) => ({
-        openMapping: (capacity) => direct(capacity, (low, high) => [...requesters.walk(), ...table.walk(low, high)]),
-        reachesAllMemory: reach === memory.size,
-        isIdentity: () => isProbed() && requesters.isIntact() && isOneToOne(table, pages),
-      }),
-    };
-  }
-  const pages = new IovaPages(options.aperture / PAGE_SIZE, PAGE_SIZE, 2 ** options.addressBits / PAGE_SIZE);
-  const [first, bytes] = [pages.first * PAGE_SIZE, pages.count * PAGE_SIZE];
-  const table = new SecondLevelTable(memory, { levels, pages: pages.first + pages.count, largePages });
-  return {
-    table,
-    range: { what: 'aperture of the domain', kind: 'window', deviceAddress: BigInt(first), length: bytes },
-    open: (unit, requesters) => {
-      const parts = { table, pages, requesters, maskBits: options.addressBits };
-      const domain = new InvalidatedDomain(unit, parts, options.onLostInvalidation);
-      const openMapping = (capacity: number): DmaMapping => new VtdDmaMapping(memory, domain, capacity, options.leaks);
-      return { domain, openMapping, reachesAllMemory: false, isIdentity: () => probed(openMapping(1), memory) };
-    },
-  };
+  return openDomainParts(memory, {
+    kind: options.domain,
+    // A device never reaches memory at the addresses of interrupts. A PC has none there.
+    reach: memory.contains(INTERRUPT_START, PAGE_SIZE) ? INTERRUPT_START : memory.size,
+    onLostInvalidation: options.onLostInvalidation,
+    maskBits: options.addressBits,
+    openPages: () => new IovaPages(options.aperture / PAGE_SIZE, PAGE_SIZE, 2 ** options.addressBits),
+    openTable: (pages) => new SecondLevelTable(memory, { levels, pages, largePages }),
+    openMapping: (domain, capacity) => new VtdDmaMapping(memory, domain, capacity, options.leaks),
+    noRoom: () =>
+      unsupported('there is no memory for page tables over all of memory', 'enlarge the memory of the machine'),
+  });
 }
 
 /** The width of the page tables. Checks mode, domain and width against the capabilities of the unit. */
@@ -220,22 +170,4 @@ function usableWidth(capabilities: VtdCapabilities, { addressWidth, domain, mode
     `this unit translates no addresses of ${addressWidth} bits (CAP.SAGAW, CAP.MGAW): ${names}`,
     'change platform.addressWidth, or the unit: platform.unit.addressWidth or machine.intelIommu.addressWidth',
   );
-}
-
-function probed(mapping: DmaMapping, memory: GuestMemory): boolean {
-  try {
-    return probeIdentity(mapping, memory);
-  } finally {
-    mapping.dispose();
-  }
-}
-
-/** Reads the tables as they are in memory. */
-function isOneToOne(table: SecondLevelTable, pages: number): boolean {
-  for (let page = 0; page < pages; page++) {
-    const address = page * PAGE_SIZE;
-    const [low, high] = [address % WORD, Math.floor(address / WORD)];
-    if (table.resolve(low, high) !== address || table.permissions(low, high) !== READ_WRITE) return false;
-  }
-  return true;
 }

@@ -10,10 +10,12 @@ export interface EntryFlags {
 }
 
 /**
- * How a kind of unit has the entries of its page tables: 64 bits, with the physical address in bits 51 to 12. An entry
- * of 0 maps nothing. Levels count from 1, the lowest.
+ * How a kind of unit has the entries of its page tables: 64 bits, with the physical address in bits 51 to 12. Levels
+ * count from 1, the lowest.
  */
 export interface EntryFormat {
+  /** The low word of an entry that maps nothing: 0 unless given. The high word counts for nothing then. */
+  readonly absent?: number;
   /** Of an entry that maps a page, by permission: {@link PAGE_READ} and {@link PAGE_WRITE}, added up. */
   readonly page: readonly EntryFlags[];
   /** Of an entry of level 2 that maps as much as a table, by permission. */

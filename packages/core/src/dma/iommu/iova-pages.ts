@@ -20,12 +20,13 @@ export class IovaPages extends PageAllocator {
   #staleCount = 0;
 
   /**
-   * `granule` is how many bytes a page has: a power of two. `end` is the first page that the device cannot address.
+   * `granule` is how many bytes a page has: a power of two. Addresses below `limit` are what the unit translates, and
+   * what the device can address.
    */
-  constructor(count: number, granule: number = PAGE_SIZE, end: number = Infinity) {
-    const behind = Math.min(end, IOVA_END / granule);
-    const first = Math.max(1, behind - count);
-    super(first, behind - first, 'downward');
+  constructor(count: number, granule: number = PAGE_SIZE, limit: number = IOVA_END) {
+    const end = Math.min(IOVA_END, limit) / granule;
+    const first = Math.max(1, end - count);
+    super(first, end - first, 'downward');
     this.#stale = new Uint8Array(this.count);
   }
 

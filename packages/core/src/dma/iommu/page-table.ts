@@ -17,7 +17,7 @@ const LARGE = -1;
 
 /** What the page tables of a domain cover. */
 export interface PageTableShape {
-  /** How many tables an address leads through: at least 2. */
+  /** How many tables an address leads through: at least 2 with large pages, otherwise 1. */
   readonly levels: number;
   /** Only pages below this number are mapped. */
   readonly pages: number;
@@ -45,6 +45,8 @@ export class PageTable {
   readonly largePage: number;
   readonly #memory: GuestMemory;
   readonly #format: EntryFormat;
+  /** The low word of an entry that maps nothing. */
+  readonly #absent: number;
   readonly #levels: number;
   readonly #pages: number;
   readonly #largePages: boolean;
@@ -65,6 +67,7 @@ export class PageTable {
     const { granule = PAGE_SIZE } = shape;
     this.#memory = memory;
     this.#format = format;
+    this.#absent = format.absent ?? 0;
     this.granule = granule;
     this.largePage = granule / 8;
     this.#pageShift = Math.log2(granule);
@@ -75,8 +78,7 @@ export class PageTable {
     this.#pages = shape.pages;
     this.#largePages = shape.largePages;
     this.#leaves = new Float64Array(Math.ceil(shape.pages / this.largePage));
-    this.root = memory.allocate(granule, granule);
-    this.#allocated.push(this.root);
+    this.root = this.#allocateTable();
     this.#upper.set(tableKey(this.#levels, 0), this.root / 4);
   }
 
@@ -115,12 +117,12 @@ export class PageTable {
       const at = page + done;
       const leaf = this.#leaves[at >>> indexBits]!;
       if (leaf === LARGE) {
-        Atomics.store(u32, this.#largeEntry(at), 0);
+        Atomics.store(u32, this.#largeEntry(at), this.#absent);
         this.#leaves[at >>> indexBits] = NO_TABLE;
         done += this.largePage;
         continue;
       }
-      Atomics.store(u32, leaf + (at & this.#indexMask) * ENTRY_WORDS, 0);
+      Atomics.store(u32, leaf + (at & this.#indexMask) * ENTRY_WORDS, this.#absent);
       done++;
     }
   }
@@ -169,6 +171,16 @@ export class PageTable {
     }
     if (steps.length === 0) steps.push({ table: 'page tables', says: 'beyond the addresses that they cover' });
     return steps;
+  }
+
+  /** Whether the tables in memory lead each of the first `pages` pages to itself, to read and to write. Cold. */
+  isOneToOne(pages: number): boolean {
+    for (let page = 0; page < pages; page++) {
+      const address = page * this.granule;
+      const [low, high] = [address % WORD, Math.floor(address / WORD)];
+      if (this.resolve(low, high) !== address || this.permissions(low, high) !== (PAGE_READ | PAGE_WRITE)) return false;
+    }
+    return true;
   }
 
   /** Frees the tables. Called after the unit stopped. */
@@ -248,12 +260,21 @@ export class PageTable {
     Atomics.store(u32, entry, (frame << this.#pageShift) | low);
   }
 
-  /** Allocates a zeroed table. Returns 0, which is never allocated, when no memory is left. */
+  /** Allocates a table that maps nothing. Throws {@link DmaError} `ERR_DMA_EXHAUSTED`. */
+  #allocateTable(): number {
+    const { granule } = this;
+    const { u32 } = this.#memory;
+    const address = this.#memory.allocate(granule, granule);
+    this.#allocated.push(address);
+    const end = (address + granule) / 4;
+    if (this.#absent !== 0) for (let at = address / 4; at < end; at += ENTRY_WORDS) u32[at] = this.#absent;
+    return address;
+  }
+
+  /** Returns 0, which is never allocated, when no memory is left. */
   #allocate(): number {
     try {
-      const address = this.#memory.allocate(this.granule, this.granule);
-      this.#allocated.push(address);
-      return address;
+      return this.#allocateTable();
     } catch (error) {
       if (!isCodedError(error)) throw error;
       return 0;

@@ -3,6 +3,12 @@ import { IovaPages, IOVA_PAGES_END } from '../../../src/dma/iommu/iova-pages.ts'
 const TOP = IOVA_PAGES_END;
 
 describe('IovaPages', () => {
+  it('end where the unit translates no further address', () => {
+    const pages = new IovaPages(64, 4096, 2 ** 21);
+    expect([pages.first, pages.count]).toEqual([448, 64]);
+    expect(new IovaPages(1024, 4096, 2 ** 21).first).toBe(1);
+  });
+
   it('allocates from 2 GiB downward', () => {
     const pages = new IovaPages(64);
     expect([1, 2, 1].map((count) => pages.take(count, 1, 0))).toEqual([TOP - 1, TOP - 3, TOP - 4]);

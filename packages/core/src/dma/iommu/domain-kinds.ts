@@ -1,0 +1,143 @@
+import { PAGE_SIZE, type GuestMemory } from '../../memory/guest-memory.ts';
+import type { AddressRange } from '../address-range.ts';
+import { DirectDmaMapping } from '../direct-dma-mapping.ts';
+import type { DmaMapping } from '../dma-mapping.ts';
+import { probeIdentity } from '../probe-identity.ts';
+import { PAGE_READ, PAGE_WRITE } from './entry-format.ts';
+import { InvalidatedDomain, type OnLostInvalidation, type TranslationCaches } from './invalidated-domain.ts';
+import type { IovaPages } from './iova-pages.ts';
+import type { PageTable } from './page-table.ts';
+import type { RequesterTables } from './requester-tables.ts';
+
+/**
+ * `translated`: page tables, and each mapping gets addresses of its own. `pass-through`: the unit lets the device's
+ * addresses through. `identity`: page tables that are filled one to one, once.
+ */
+export const DOMAIN_KINDS = ['translated', 'pass-through', 'identity'] as const;
+/** The kind of domain of a device behind a unit that walks tables; see {@link DOMAIN_KINDS}. */
+export type DomainKind = (typeof DOMAIN_KINDS)[number];
+
+/** What a platform makes a domain of. */
+export interface DomainTerms {
+  readonly kind: DomainKind;
+  /** First physical address at which a device does not reach memory, such as that of interrupts; or where it ends. */
+  readonly reach: number;
+  /** Bytes of a page of the tables: a power of two. A page of the driver unless given. */
+  readonly granule?: number;
+  /** Bits of the addresses that the device takes. */
+  readonly maskBits?: number;
+  readonly onLostInvalidation: OnLostInvalidation;
+  /** The pages of a translated domain. */
+  readonly openPages: () => IovaPages;
+  /** Page tables for the pages below this number. */
+  readonly openTable: (pages: number) => PageTable;
+  /** The mapping of a queue in a translated domain. */
+  readonly openMapping: (domain: InvalidatedDomain, capacity: number) => DmaMapping;
+  /** The error where there is no memory for tables over all of memory. */
+  readonly noRoom: () => Error;
+}
+
+/** A domain of a unit that runs. */
+export interface RunningDomain {
+  /** Opens the mapping of a queue. `capacity` is how many mappings can live at once. */
+  readonly openMapping: (capacity: number) => DmaMapping;
+  /** Whether it maps all of guest memory, at physical addresses. */
+  readonly reachesAllMemory: boolean;
+  /** Whether addresses are physical ones: probes the mapping and reads the tables. Cold. */
+  readonly isIdentity: () => boolean;
+  /** `undefined` where nothing is invalidated. */
+  readonly domain?: InvalidatedDomain;
+}
+
+/** A domain: its page tables, and how to open it once the unit runs. */
+export interface DomainParts {
+  /** Without page tables, addresses pass through. */
+  readonly table: PageTable | undefined;
+  /** The I/O virtual addresses of the domain; `undefined` where device addresses are physical ones. */
+  readonly range?: AddressRange;
+  /** `requesters` leads to the domain. */
+  open(unit: TranslationCaches, requesters: RequesterTables): RunningDomain;
+}
+
+/** Makes a domain of one of the kinds. Throws {@link DmaError} `ERR_DMA_EXHAUSTED`, and what `noRoom` returns. */
+export function openDomainParts(memory: GuestMemory, terms: DomainTerms): DomainParts {
+  if (terms.kind === 'translated') return translatedParts(memory, terms);
+  return terms.kind === 'identity' ? identityParts(memory, terms) : passThroughParts(memory, terms);
+}
+
+/** Device addresses are physical ones, below `reach`. */
+function openDirect(
+  memory: GuestMemory,
+  reach: number,
+  capacity: number,
+  walk?: NonNullable<DmaMapping['walk']>,
+): DmaMapping {
+  return new DirectDmaMapping(memory, { path: 'identity', capacity, limit: reach, ...(walk && { walk }) });
+}
+
+function passThroughParts(memory: GuestMemory, { reach }: DomainTerms): DomainParts {
+  return {
+    table: undefined,
+    open: (_unit, requesters) => ({
+      openMapping: (capacity) => openDirect(memory, reach, capacity, () => requesters.walk()),
+      reachesAllMemory: reach === memory.size,
+      isIdentity: () => probeIdentity(openDirect(memory, reach, 1), memory) && requesters.isIntact(),
+    }),
+  };
+}
+
+function identityParts(memory: GuestMemory, terms: DomainTerms): DomainParts {
+  const { reach, openTable, noRoom, granule = PAGE_SIZE } = terms;
+  const pages = reach / granule;
+  const table = openTable(pages);
+  if (!table.map(0, pages, 0, PAGE_READ | PAGE_WRITE)) {
+    table.free();
+    throw noRoom();
+  }
+  return {
+    table,
+    open: (_unit, requesters) => ({
+      openMapping: (capacity) =>
+        openDirect(memory, reach, capacity, (low, high) => [...requesters.walk(), ...table.walk(low, high)]),
+      reachesAllMemory: reach === memory.size,
+      isIdentity: () =>
+        probeIdentity(openDirect(memory, reach, 1), memory) && requesters.isIntact() && table.isOneToOne(pages),
+    }),
+  };
+}
+
+function translatedParts(memory: GuestMemory, terms: DomainTerms): DomainParts {
+  const { openTable, openMapping, onLostInvalidation, maskBits, granule = PAGE_SIZE } = terms;
+  const pages = terms.openPages();
+  const table = openTable(pages.first + pages.count);
+  return {
+    table,
+    range: {
+      what: 'aperture of the domain',
+      kind: 'window',
+      deviceAddress: BigInt(pages.first * granule),
+      length: pages.count * granule,
+    },
+    open: (unit, requesters) => {
+      const domain = new InvalidatedDomain(
+        unit,
+        { table, pages, requesters, ...(maskBits !== undefined && { maskBits }) },
+        onLostInvalidation,
+      );
+      const isIdentity = (): boolean => {
+        const mapping = openMapping(domain, 1);
+        try {
+          return probeIdentity(mapping, memory);
+        } finally {
+          mapping.dispose();
+        }
+      };
+      return {
+        domain,
+        openMapping: (capacity) => openMapping(domain, capacity),
+        reachesAllMemory: false,
+        isIdentity,
+      };
+    },
+  };
+}
