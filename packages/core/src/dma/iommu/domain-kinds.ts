@@ -90,7 +90,8 @@ function identityParts(memory: GuestMemory, terms: DomainTerms): DomainParts {
   const { reach, openTable, noRoom, granule = PAGE_SIZE } = terms;
   const pages = reach / granule;
   const table = openTable(pages);
-  if (!table.map(0, pages, 0, PAGE_READ | PAGE_WRITE)) {
+  const runs = memoryRuns(memory, granule, pages);
+  if (!runs.every(({ first, end }) => table.map(first, end - first, first, PAGE_READ | PAGE_WRITE))) {
     table.free();
     throw noRoom();
   }
@@ -101,9 +102,23 @@ function identityParts(memory: GuestMemory, terms: DomainTerms): DomainParts {
         openDirect(memory, reach, capacity, (low, high) => [...requesters.walk(), ...table.walk(low, high)]),
       reachesAllMemory: reach === memory.size,
       isIdentity: () =>
-        probeIdentity(openDirect(memory, reach, 1), memory) && requesters.isIntact() && table.isOneToOne(pages),
+        probeIdentity(openDirect(memory, reach, 1), memory) &&
+        requesters.isIntact() &&
+        runs.every(({ first, end }) => table.isOneToOne(end, first)),
     }),
   };
+}
+
+/** The runs of pages that are memory: in a hole of it there are devices, which no other device is to reach. */
+function memoryRuns(memory: GuestMemory, granule: number, pages: number): { first: number; end: number }[] {
+  const runs: { first: number; end: number }[] = [];
+  for (let page = 0; page < pages; page++) {
+    if (!memory.contains(page * granule, granule)) continue;
+    const last = runs.at(-1);
+    if (last?.end === page) last.end++;
+    else runs.push({ first: page, end: page + 1 });
+  }
+  return runs;
 }
 
 function translatedParts(memory: GuestMemory, terms: DomainTerms): DomainParts {

@@ -173,9 +173,9 @@ export class PageTable {
     return steps;
   }
 
-  /** Whether the tables in memory lead each of the first `pages` pages to itself, to read and to write. Cold. */
-  isOneToOne(pages: number): boolean {
-    for (let page = 0; page < pages; page++) {
+  /** Whether the tables in memory lead each page from `first` up to `end` to itself, to read and to write. Cold. */
+  isOneToOne(end: number, first: number = 0): boolean {
+    for (let page = first; page < end; page++) {
       const address = page * this.granule;
       const [low, high] = [address % WORD, Math.floor(address / WORD)];
       if (this.resolve(low, high) !== address || this.permissions(low, high) !== (PAGE_READ | PAGE_WRITE)) return false;
