@@ -48,6 +48,7 @@ describe('virtio-platform matrix', () => {
       'sev-bounce',
       'vfio-pool',
       'virtio-iommu',
+      'smmuv3',
     ])
       expect(lines[0]).toContain(name);
     expect(lines).toHaveLength(1 + 16 + 1);
@@ -100,7 +101,7 @@ describe('virtio-platform matrix', () => {
   it('gives every cell as JSON and as a line of CSV', async () => {
     const rows = JSON.parse((await commandHere(['matrix', '--json'])).stdout) as MatrixRow[];
     const cells = rows.flatMap((row) => row.cells);
-    expect(cells).toHaveLength(10 * 16 * 2);
+    expect(cells).toHaveLength(11 * 16 * 2);
     for (const { outcome, path, refusal, rule, source } of cells) {
       expect((outcome === 'refused') === (path === null)).toBe(true);
       expect((outcome === 'refused') === (refusal !== null)).toBe(true);

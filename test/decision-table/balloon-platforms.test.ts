@@ -71,6 +71,9 @@ const LINUX: Readonly<Record<string, readonly [behindIommu: string, plain: strin
   'virtio-iommu': [INSISTS, 'path physical'],
   'virtio-iommu-identity': [INSISTS, 'path physical'],
   'virtio-iommu-holes': [INSISTS, 'path physical'],
+  smmuv3: [INSISTS, 'path physical'],
+  'smmuv3-passthrough': [INSISTS, 'path physical'],
+  'smmuv3-hardware': [INSISTS, 'ENODEV real-iommu-needs-access-platform'],
 };
 
 describe('a balloon on each shipped platform', () => {

@@ -32,6 +32,7 @@ const LARGE = [
   'pseries-firmware',
   'pseries-takeover',
   'sev',
+  'smmuv3',
   'virt',
   'virtio-iommu',
 ].map((name) => `${name}.yaml`);

@@ -3,6 +3,7 @@ import intelIommu from '@virtio-platform/platform-intel-iommu';
 import legacy from '@virtio-platform/platform-legacy';
 import pseries from '@virtio-platform/platform-pseries';
 import sev from '@virtio-platform/platform-sev';
+import smmuv3 from '@virtio-platform/platform-smmuv3';
 import vfio from '@virtio-platform/platform-vfio';
 import virtioIommu from '@virtio-platform/platform-virtio-iommu';
 
@@ -105,4 +106,14 @@ for (const options of [
   { domain: 'identity' },
 ]) {
   describePlatformPlugin(virtioIommu, { options });
+}
+for (const options of [
+  {},
+  { addressBits: 48, aperture: '512KiB', onLostInvalidation: 'reuse', unit: { commandBits: 2, eventBits: 0 } },
+  { granule: '16KiB', aperture: '512KiB', failures: { invalidation: { every: 3 } } },
+  { granule: '64KiB', largePages: false, confinesEveryDevice: true },
+  { domain: 'pass-through' },
+  { domain: 'identity', granule: '64KiB' },
+]) {
+  describePlatformPlugin(smmuv3, { options });
 }

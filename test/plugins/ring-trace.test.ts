@@ -5,6 +5,7 @@ import intelIommu from '@virtio-platform/platform-intel-iommu';
 import legacy from '@virtio-platform/platform-legacy';
 import pseries from '@virtio-platform/platform-pseries';
 import sev from '@virtio-platform/platform-sev';
+import smmuv3 from '@virtio-platform/platform-smmuv3';
 import vfio from '@virtio-platform/platform-vfio';
 import virtioIommu from '@virtio-platform/platform-virtio-iommu';
 import { describe, expect, it } from 'vitest';
@@ -26,6 +27,7 @@ const PLATFORMS: readonly [string, Tracer][] = [
   ['pseries, secure', tracer(pseries, { secure: true, pool: '256KiB' })],
   ['intel-iommu', tracer(intelIommu, {})],
   ['sev', tracer(sev, { pool: '256KiB' })],
+  ['smmuv3', tracer(smmuv3, {})],
   ['vfio', tracer(vfio, {})],
   ['virtio-iommu', tracer(virtioIommu, {})],
 ];

@@ -23,6 +23,7 @@ async function check(platform: object, machine: object): Promise<unknown> {
 
 const BEHIND_AN_IOMMU: readonly (readonly [string, object, RegExp])[] = [
   ['intel-iommu', {}, /context entry of its requester id/],
+  ['smmuv3', {}, /stream table entry of a device by its requester id/],
   ['virtio-iommu', {}, /endpoint that is its requester id/],
   ['pseries', {}, /PCI host bridge/],
   ['vfio', { container: 'type1' }, /confines a device by an IOMMU/],
@@ -45,6 +46,12 @@ describe('a platform that finds its device by a requester id', () => {
     const platform = { use: '@virtio-platform/platform-intel-iommu' };
     expect(await check(platform, { use: QEMU, board })).toMatchObject({ code: 'ERR_PLUGIN_TRANSPORT' });
     expect(await check(platform, { use: QEMU, board: 'q35', iommu: 'intel' })).toBeUndefined();
+  });
+
+  it('is refused in a slot of virt of QEMU, and not on its PCI', async () => {
+    const platform = { use: '@virtio-platform/platform-smmuv3' };
+    expect(await check(platform, { use: QEMU, board: 'virt' })).toMatchObject({ code: 'ERR_PLUGIN_TRANSPORT' });
+    expect(await check(platform, { use: QEMU, board: 'virt', iommu: 'smmuv3' })).toBeUndefined();
   });
 
   it.each([

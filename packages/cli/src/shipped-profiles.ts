@@ -18,6 +18,7 @@ const PLATFORMS: readonly string[] = [
   'no-iommu-identity.yaml',
   'intel-iommu.yaml',
   'virtio-iommu.yaml',
+  'smmuv3.yaml',
   'pseries-identity.yaml',
   'pseries-linear.yaml',
   'pseries-dynamic.yaml',

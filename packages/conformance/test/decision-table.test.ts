@@ -18,7 +18,7 @@ const negotiated = rows.filter(({ kind }) => kind === 'negotiation').map((row) =
 const PEOPLE = /Tsirkin|Bauermann|Pai\b|Gibson|Kleen|Lendacky|Pasic|Morel|Fraser|Woodhouse/;
 
 /** How many rows each section of the table has. */
-const SECTIONS = { A: 12, B: 21, C: 13, D: 2, E: 14, F: 7, G: 8, H: 9, I: 24, J: 13, L: 11 } as const;
+const SECTIONS = { A: 12, B: 21, C: 13, D: 2, E: 14, F: 7, G: 8, H: 9, I: 24, J: 13, L: 11, M: 7 } as const;
 
 function differenceOf(row: DecisionRow): string | undefined {
   return outcomeDifference(row.outcome, { ...decideRow(row, platforms[row.platform!]!) });

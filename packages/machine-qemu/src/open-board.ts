@@ -5,6 +5,7 @@ import { NO_MSIX, PciModernTransport } from '@virtio-platform/pci';
 import { VTD_FACILITY } from '@virtio-platform/platform-intel-iommu';
 import { TCE_FACILITY } from '@virtio-platform/platform-pseries';
 import { MEMORY_CONVERSION } from '@virtio-platform/platform-sev';
+import { SMMU_FACILITY } from '@virtio-platform/platform-smmuv3';
 import { VIRTIO_IOMMU_FACILITY, type VirtioIommuFacility } from '@virtio-platform/platform-virtio-iommu';
 import { DEVICE_SLOT, IOMMU_SLOT } from './device-arguments.ts';
 import { FileMemoryConversion } from './machine-memory.ts';
@@ -14,7 +15,7 @@ import { QemuTceFacility } from './pseries/qemu-tce-facility.ts';
 import { Rtas, PseriesBoard } from './pseries/pseries-board.ts';
 import type { QtestConnection } from './qtest/qtest-connection.ts';
 import { hasSlots } from './board/board-name.ts';
-import { ArmBoard } from './board/arm-board.ts';
+import { ArmBoard, SmmuRegisters } from './board/arm-board.ts';
 import { BoardSlot } from './board/board-slot.ts';
 import { BoardFunction, type Board } from './board/board.ts';
 import { VtdRegisters, X86Board } from './board/x86-board.ts';
@@ -22,6 +23,7 @@ import { VtdRegisters, X86Board } from './board/x86-board.ts';
 /** The facilities that the boards provide, each of them on some boards. */
 export const FACILITIES: readonly FacilityToken[] = [
   MEMORY_CONVERSION,
+  SMMU_FACILITY,
   TCE_FACILITY,
   VIRTIO_IOMMU_FACILITY,
   VTD_FACILITY,
@@ -41,6 +43,7 @@ export function checkBoard(options: QemuOptions, needs: readonly FacilityToken[]
   const { board, iommu } = options;
   const has: FacilityToken[] = board === 'virt' ? [] : [board === 'pseries' ? TCE_FACILITY : MEMORY_CONVERSION];
   if (iommu === 'intel') has.push(VTD_FACILITY);
+  if (iommu === 'smmuv3') has.push(SMMU_FACILITY);
   if (iommu === 'virtio') has.push(VIRTIO_IOMMU_FACILITY);
   for (const need of needs) if (!has.includes(need)) throw facilityError(options, need);
 }
@@ -58,8 +61,10 @@ export function openBoard(
     facilities.set(MEMORY_CONVERSION, new FileMemoryConversion(memory, backing));
   if (hasSlots(name) && busOf(options) === 'mmio') return { device: new BoardSlot(name, slot, qtest), facilities };
   let board: Board;
-  if (name === 'virt') board = new ArmBoard(qtest);
-  else if (name === 'pseries') {
+  if (name === 'virt') {
+    board = new ArmBoard(qtest);
+    if (iommu === 'smmuv3') facilities.set(SMMU_FACILITY, new SmmuRegisters(qtest, DEVICE_SLOT << 3));
+  } else if (name === 'pseries') {
     const rtas = new Rtas(memory, qtest);
     const mailbox = new HypercallMailbox(memory, qtest, options.replyTimeout);
     board = new PseriesBoard(qtest, rtas);
@@ -83,6 +88,7 @@ function facilityError({ board, iommu }: QemuOptions, need: FacilityToken): Code
   return new CodedError('ERR_PLUGIN_FACILITY', `QEMU's ${machine} does not have ${facilityName(need)}`, {
     hint:
       'machine.board: pseries has TCE tables, q35 with machine.iommu: intel has VT-d, ' +
+      'virt with machine.iommu: smmuv3 has an SMMUv3, ' +
       'each board with PCI and machine.iommu: virtio has a virtio-iommu, ' +
       'pc, q35 and microvm have protected memory',
   });

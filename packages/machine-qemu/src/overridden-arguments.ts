@@ -157,6 +157,7 @@ function* machineProblems(index: number, value: string, { board }: ArgumentOptio
     if (at > 0 && name === 'type' && !part.includes('=')) continue;
     if (name === 'type' && text !== board)
       yield { index, message: `the machine type ${text} is decided by machine.board` };
+    if (name === 'iommu') yield { index, message: 'the IOMMU of the machine is decided by machine.iommu' };
     if (name === 'memory-backend' || name === 'max-ram-below-4g')
       yield { index, message: `${name} is decided by machine.memory` };
   }

@@ -41,7 +41,12 @@ export function qemuArguments(options: QemuOptions, memory: number, firmware: st
   const cpu = PROCESSORS[options.board];
   const parts = [
     ['-no-user-config', '-nodefaults', '-display', 'none', '-accel', 'tcg', '-smp', '1'],
-    ['-machine', `${MACHINES[options.board]},memory-backend=memory`, '-m', `${memory / 2 ** 20}M`],
+    [
+      '-machine',
+      `${MACHINES[options.board]}${machineIommu(options)},memory-backend=memory`,
+      '-m',
+      `${memory / 2 ** 20}M`,
+    ],
     ['-object', JSON.stringify({ ...backend, 'mem-path': memoryPath }), '-bios', firmware],
     ['-chardev', `socket,id=qtest,fd=${QTEST_DESCRIPTOR}`, '-qtest', 'chardev:qtest', '-qtest-log', '/dev/null'],
     cpu === undefined ? [] : ['-cpu', cpu],
@@ -51,9 +56,14 @@ export function qemuArguments(options: QemuOptions, memory: number, firmware: st
   return parts.flat();
 }
 
-/** The IOMMU, which QEMU wants before the devices behind it. */
+/** The IOMMU of the machine, where it is a property of that. */
+function machineIommu({ iommu }: QemuOptions): string {
+  return iommu === 'smmuv3' ? ',iommu=smmuv3' : '';
+}
+
+/** The IOMMU, which QEMU wants before the devices behind it, where it is a device. */
 function iommuArguments({ iommu, intelIommu, virtioIommu }: QemuOptions): string[] {
-  if (iommu === 'none') return [];
+  if (iommu === 'none' || iommu === 'smmuv3') return [];
   return iommu === 'intel'
     ? intelIommuArguments(intelIommu ?? intelIommuSchema.parse({}))
     : virtioIommuArguments(virtioIommu ?? virtioIommuSchema.parse({}));

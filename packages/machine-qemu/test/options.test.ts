@@ -38,6 +38,7 @@ describe('the options of the plugin', () => {
     ['mmio', { board: 'virt', bus: 'mmio' }],
     ['pci', { board: 'virt', bus: 'pci' }],
     ['pci', { board: 'virt', iommu: 'virtio' }],
+    ['pci', { board: 'virt', iommu: 'smmuv3' }],
     ['mmio', { board: 'microvm' }],
     ['pci', { board: 'q35', iommu: 'intel' }],
     ['pci', { board: 'pseries' }],
@@ -58,6 +59,8 @@ describe('the options of the plugin', () => {
     ['a slot that microvm does not have', { board: 'microvm', slot: 24 }],
     ['a slot that virt does not have', { board: 'virt', slot: 32 }],
     ['a slot that is no number', { board: 'virt', slot: 1.5 }],
+    ['an SMMUv3 on q35', { board: 'q35', iommu: 'smmuv3' }],
+    ['an SMMUv3 before a slot of virtio-mmio', { board: 'virt', iommu: 'smmuv3', bus: 'mmio' }],
     ['an Intel IOMMU on pc', { board: 'pc', iommu: 'intel' }],
     ['an Intel IOMMU on pseries', { board: 'pseries', iommu: 'intel' }],
     ['an IOMMU that QEMU does not have', { board: 'q35', iommu: 'amd' }],
@@ -206,6 +209,8 @@ describe('qemuArguments', () => {
       'x-scalable-mode': false,
       'snoop-control': false,
     });
+    const arm = qemuArguments(qemuOptionsSchema.parse({ board: 'virt', iommu: 'smmuv3' }), 64 << 20, '/firmware');
+    expect(arm[arm.indexOf('-machine') + 1]).toBe('virt,iommu=smmuv3,memory-backend=memory');
     expect(args[args.indexOf('-m') + 1]).toBe('64M');
     expect(JSON.parse(args[args.indexOf('-object') + 1]!)).toMatchObject({ size: 64 << 20, share: true });
     expect(args[args.indexOf('-bios') + 1]).toBe('/firmware');

@@ -49,6 +49,7 @@ describe('arguments of the profile that QEMU takes and that change nothing', () 
     ['-M', 'pc', 'arguments.1', 'machine.board'],
     ['-machine', 'type=pc,usb=off', 'arguments.1', 'machine.board'],
     ['-machine', 'usb=off,memory-backend=other', 'arguments.1', 'machine.memory'],
+    ['-machine', 'iommu=smmuv3', 'arguments.1', 'machine.iommu'],
   ])('S8 are refused where they contradict the profile: %s %s', (option, value, path, owner) => {
     expect(issuesOf({ arguments: [option, value] })).toEqual([[path, expect.stringContaining(owner)]]);
   });

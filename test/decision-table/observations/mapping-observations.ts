@@ -11,6 +11,8 @@ import intelIommu, {
   VTD_FACILITY,
   type VtdFacility,
 } from '@virtio-platform/platform-intel-iommu';
+import smmuv3, { SMMU_FACILITY, Smmuv3Platform, smmuv3OptionsSchema } from '@virtio-platform/platform-smmuv3';
+import type { SmmuFacility } from '@virtio-platform/platform-smmuv3';
 import virtioIommu, {
   VIRTIO_IOMMU_FACILITY,
   virtioIommuOptionsSchema,
@@ -37,6 +39,22 @@ function openVirtioIommu(given: object = {}): {
   const hardware = virtioIommu.simulate!(memory, options);
   const unit = hardware.facilities.get(VIRTIO_IOMMU_FACILITY) as VirtioIommuFacility;
   const platform = new VirtioIommuPlatform(options, memory, unit);
+  const faults = new FaultLog();
+  const blueprint = hardware.addressSpace(true);
+  return { memory, platform, space: blueprint.open(memory, faults, blueprint.state), faults };
+}
+
+/** An SMMUv3 in software, with its driver and the address space of the device behind it. */
+function openSmmuv3(given: object = {}): {
+  readonly memory: GuestMemory;
+  readonly platform: Smmuv3Platform;
+  readonly space: DeviceAddressSpace;
+  readonly faults: FaultLog;
+} {
+  const memory = new GuestMemory(new SharedArrayBuffer(MEMORY));
+  const options = smmuv3OptionsSchema.parse(given);
+  const hardware = smmuv3.simulate!(memory, options);
+  const platform = new Smmuv3Platform(options, memory, hardware.facilities.get(SMMU_FACILITY) as SmmuFacility);
   const faults = new FaultLog();
   const blueprint = hardware.addressSpace(true);
   return { memory, platform, space: blueprint.open(memory, faults, blueprint.state), faults };
@@ -208,5 +226,36 @@ export const MAPPING_OBSERVATIONS: Readonly<Record<string, Observation>> = {
     while (id >= 0) id = queue.add(list);
     const isUnwound = queue.outstanding === mapping.statistics.live - before.live;
     return { add: [refused, mapResult(id)], free: isSame && isUnwound ? 'as before' : 'changed' };
+  },
+
+  async M6() {
+    const { memory, platform, space } = openSmmuv3();
+    const path = platform.traits.mappedPath;
+    const mapping = platform.openMapping(path, { queue: 0, capacity: 64 });
+    const words = new Uint32Array(2);
+    mapping.map(memory.allocate(PAGE_SIZE), PAGE_SIZE, DmaDirection.ToDevice, words, 0);
+    space.read(0x1000, 0, new Uint8Array(4), 0, 4);
+    space.write(words[0]!, words[1]!, new Uint8Array(4), 0, 4);
+    const recorded = platform.recordedFaults();
+    return { path, recorded: recorded.map(({ type, access, cause }) => `0x${type.toString(16)} ${access} ${cause}`) };
+  },
+
+  async M7() {
+    // The first invalidation is that of the page that is probed; then one is lost, three times.
+    const { memory, platform, space, faults } = openSmmuv3({ failures: { invalidation: { nth: [2, 3, 4] } } });
+    const mapping = platform.openMapping(platform.traits.mappedPath, { queue: 0, capacity: 64 });
+    const words = new Uint32Array(2);
+    const reads = (): boolean => space.read(words[0]!, words[1]!, new Uint8Array(4), 0, 4);
+    const ids = [0, 1].map(() => {
+      const id = mapping.map(memory.allocate(PAGE_SIZE), PAGE_SIZE, DmaDirection.ToDevice, words, 0);
+      reads();
+      return [id, words[0]!] as const;
+    });
+    const after = ids.map(([id, address]) => {
+      mapping.unmap(id, 0);
+      words[0] = address;
+      return reads() ? 'the device still reaches the page' : faults.entries.at(-1)!.cause;
+    });
+    return { kept: after[0], unmapped: after[1] };
   },
 };

@@ -6,6 +6,7 @@ import intelIommu from '@virtio-platform/platform-intel-iommu';
 import legacy from '@virtio-platform/platform-legacy';
 import pseries from '@virtio-platform/platform-pseries';
 import sev from '@virtio-platform/platform-sev';
+import smmuv3 from '@virtio-platform/platform-smmuv3';
 import vfio from '@virtio-platform/platform-vfio';
 import virtioIommu from '@virtio-platform/platform-virtio-iommu';
 import { container } from 'tsyringe';
@@ -30,6 +31,7 @@ export const MEASURED_PLATFORMS: ReadonlyMap<string, Open> = new Map([
     opening(intelIommu, { invalidation: 'queued', mode: 'scalable', unit: { scalableMode: true } }),
   ],
   ['sev', opening(sev, {})],
+  ['smmuv3', opening(smmuv3, {})],
   ['vfio', opening(vfio, {})],
   ['virtio-iommu', opening(virtioIommu, {})],
 ]);

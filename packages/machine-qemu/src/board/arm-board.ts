@@ -1,4 +1,5 @@
 import type { AccessWidth } from '@virtio-platform/pci';
+import type { SmmuFacility } from '@virtio-platform/platform-smmuv3';
 import { hex, type QtestConnection } from '../qtest/qtest-connection.ts';
 import { WIDTH_NAMES, type AddressWindow, type Board } from './board.ts';
 
@@ -46,5 +47,33 @@ export class ArmBoard implements Board {
 
   writeIo(address: number, width: AccessWidth, value: number): void {
     this.writeMemory(address, width, value);
+  }
+}
+
+/** Address of the registers of the SMMUv3 (QEMU hw/arm/virt.c, VIRT_SMMU). */
+const SMMU_BASE = 0x0905_0000;
+
+/** The registers of QEMU's SMMUv3. */
+export class SmmuRegisters implements SmmuFacility {
+  readonly streamId: number;
+  readonly #qtest: QtestConnection;
+
+  /** `devfn` is the device and function of the device on the root bus. */
+  constructor(qtest: QtestConnection, devfn: number) {
+    this.streamId = devfn;
+    this.#qtest = qtest;
+  }
+
+  read32(offset: number): number {
+    return this.#qtest.number(`readl ${hex(SMMU_BASE + offset)}`, 4);
+  }
+
+  write32(offset: number, value: number): void {
+    this.#qtest.post(`writel ${hex(SMMU_BASE + offset)} ${hex(value >>> 0)}`);
+  }
+
+  write64(offset: number, low: number, high: number): void {
+    const value = `${(high >>> 0).toString(16)}${(low >>> 0).toString(16).padStart(8, '0')}`;
+    this.#qtest.post(`writeq ${hex(SMMU_BASE + offset)} 0x${value}`);
   }
 }
