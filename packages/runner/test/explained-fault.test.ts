@@ -3,7 +3,7 @@ import { loadProfile, type ProfileObject } from '@virtio-platform/profile';
 import { runProfile, type RunReport } from '@virtio-platform/runner';
 import type { TraceEvent } from '@virtio-platform/trace';
 import { describe, expect, it } from 'vitest';
-import { explainFault } from '../src/failure/explain-trouble.ts';
+import { explainFault, explainRecorded } from '../src/failure/explain-trouble.ts';
 
 const PLUGINS = { resolveFrom: [fileURLToPath(new URL('../../cli/package.json', import.meta.url))] };
 
@@ -138,6 +138,17 @@ describe('the explanation of an access that the run survives', () => {
       expect(explanations[0]!.events.at(-1)).toMatchObject({ kind: 'fault', isOfBuffer: true });
     },
   );
+
+  it('says where to look where the IOMMU itself tells neither address nor direction', () => {
+    const detail = 'the status of the unit shows that it refused something';
+    const fault = { address: '0x0', length: 0, access: 'read or write', cause: 'unmapped', detail } as const;
+    const evidence = { rings: [], buffers: new Map(), areas: new Map(), faults: [], events: [], dropped: 0 };
+    expect(explainRecorded(fault, evidence, () => undefined)).toMatchObject({
+      what: `the IOMMU refused an access: ${detail}`,
+      where: 'the IOMMU does not say where',
+      next: expect.stringContaining('driver.sanitize'),
+    });
+  });
 
   it('has the mapping of an address that the driver gave back', async () => {
     // Each request is mapped; the first one had this address.

@@ -1,6 +1,9 @@
 /** The kind of a device's access. */
 export type DeviceAccess = 'read' | 'write';
 
+/** How a fault names an access: hardware that records it may not say whether it was a read or a write. */
+export type FaultAccess = DeviceAccess | 'read or write';
+
 /** Why an access was refused or recorded. */
 export type FaultCause =
   /** Nothing is mapped at this device address. */
@@ -26,13 +29,16 @@ export type FaultCause =
 
 /** An access that the platform refused, or an error of the device itself. */
 export interface DeviceFault {
-  /** Device address of the first refused byte; 0 for a `device-error`. */
+  /** Device address of the first refused byte; 0 for a `device-error`, and where hardware does not say it. */
   readonly address: bigint;
-  /** Refused bytes from there on; 0 for a `device-error`. */
+  /** Refused bytes from there on; 0 for a `device-error`, and where the address is not known. */
   readonly length: number;
-  readonly access: DeviceAccess;
+  readonly access: FaultAccess;
   readonly cause: FaultCause;
-  /** Of a `device-error`: what happened, and where: `queue 0: ENOSPC: no space left on device, write`. */
+  /**
+   * Of a `device-error`: what happened, and where: `queue 0: ENOSPC: no space left on device, write`. Of a fault that
+   * hardware recorded: what it says of it.
+   */
   readonly detail?: string;
 }
 

@@ -37,7 +37,7 @@ const POOL: readonly MemberCheck[] = ['slots', 'used', 'highWater', 'exhausted']
 const FAULT: readonly MemberCheck[] = [
   ['address', (value) => typeof value === 'bigint' && value >= 0n, 'a bigint from 0 on'],
   ['length', isCount, 'a whole number from 0 on'],
-  ['access', isOneOf('read', 'write'), 'read or write'],
+  ['access', isOneOf('read', 'write', 'read or write'), 'read, write, or `read or write`'],
   ['cause', isText, 'a text'],
 ];
 

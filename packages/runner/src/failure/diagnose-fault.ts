@@ -26,6 +26,7 @@ export interface RingDiagnosis {
 
 /** An access in words, without why it was refused. */
 export function describeAccess({ access, length, address }: FaultReport): string {
+  if (length === 0) return 'access at an address that is not known';
   return `${access} of ${count(length, 'byte')} at ${address}`;
 }
 
@@ -97,12 +98,21 @@ export function bufferAtWork(events: readonly TraceEvent[]): Pick<TraceEvent, 'q
  */
 export function diagnoseRecorded(evidence: FailureEvidence, fault: FaultReport): RingDiagnosis {
   const { address, detail, cause } = fault;
+  if (fault.length === 0) return withoutAddress(detail ?? cause);
   const what = `the IOMMU recorded a ${describeAccess(fault)}: ${detail ?? cause}`;
   const { note, story, next } = diagnoseMapping(evidence.events, fault);
   const place = { ...NO_PLACE, deviceAddress: address };
   const users = buffersIn(evidence, fault);
   const where = `device address ${address}: ${users ?? 'the driver knows no buffer there'}`;
   return { ring: undefined, diagnosis: { what, where, place, notes: [note], story, next } };
+}
+
+/** Of an access of which the IOMMU says neither address nor direction. */
+function withoutAddress(detail: string): RingDiagnosis {
+  const what = `the IOMMU refused an access: ${detail}`;
+  const next = 'run with driver.sanitize: true, which compares each segment with the tables of the platform';
+  const where = 'the IOMMU does not say where';
+  return { ring: undefined, diagnosis: { what, where, place: NO_PLACE, notes: [], story: [], next } };
 }
 
 /** Says what an error of the device itself was. */
