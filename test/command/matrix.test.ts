@@ -43,6 +43,7 @@ describe('virtio-platform matrix', () => {
     for (const name of [
       'no-iommu-identity',
       'intel-iommu',
+      'amd-iommu',
       'pseries-linear',
       'pseries-secure',
       'sev-bounce',

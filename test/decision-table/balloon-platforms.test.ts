@@ -50,6 +50,8 @@ const LINUX: Readonly<Record<string, readonly [behindIommu: string, plain: strin
   'x86-one-to-one': [INSISTS, 'path physical'],
   'x86-scalable': [INSISTS, 'path physical'],
   'x86-scalable-passthrough': [INSISTS, 'path physical'],
+  'amd-translated': [INSISTS, 'path physical'],
+  'amd-passthrough': [INSISTS, 'path physical'],
   'x86-hardware': [INSISTS, 'ENODEV real-iommu-needs-access-platform'],
   sev: RESTRICTED,
   'sev-iommu': ['ENOTSUP encrypted-guest-has-no-emulated-iommu', RESTRICTED[1]],

@@ -1,4 +1,5 @@
 import { describePlatformPlugin } from '@virtio-platform/conformance';
+import amdIommu from '@virtio-platform/platform-amd-iommu';
 import intelIommu from '@virtio-platform/platform-intel-iommu';
 import legacy from '@virtio-platform/platform-legacy';
 import pseries from '@virtio-platform/platform-pseries';
@@ -93,6 +94,18 @@ for (const options of [
   { domain: 'identity', largePages: false, addressWidth: 48 },
 ]) {
   describePlatformPlugin(intelIommu, { options });
+}
+for (const options of [
+  {},
+  { levels: 1, aperture: '1MiB' },
+  { levels: 6, largePages: false, unit: { cachesAbsence: true } },
+  { levels: 4, unit: { levels: 4, invalidatesAll: false } },
+  { failures: { invalidation: { every: 3 } } },
+  { confinesEveryDevice: true },
+  { domain: 'pass-through' },
+  { domain: 'identity' },
+]) {
+  describePlatformPlugin(amdIommu, { options });
 }
 for (const options of [
   {},

@@ -1,6 +1,7 @@
 import type { PlatformPlugin } from '@virtio-platform/core';
 import { checkOptions, openPlatform, RingPair } from '@virtio-platform/conformance/testing';
 import { DESCRIPTOR_SIZE, ScatterList, type QueueLayout } from '@virtio-platform/core/queue';
+import amdIommu from '@virtio-platform/platform-amd-iommu';
 import intelIommu from '@virtio-platform/platform-intel-iommu';
 import legacy from '@virtio-platform/platform-legacy';
 import pseries from '@virtio-platform/platform-pseries';
@@ -25,6 +26,7 @@ const PLATFORMS: readonly [string, Tracer][] = [
   ['pseries, linear', tracer(pseries, {})],
   ['pseries, dynamic', tracer(pseries, { window: { mapping: 'dynamic' } })],
   ['pseries, secure', tracer(pseries, { secure: true, pool: '256KiB' })],
+  ['amd-iommu', tracer(amdIommu, {})],
   ['intel-iommu', tracer(intelIommu, {})],
   ['sev', tracer(sev, { pool: '256KiB' })],
   ['smmuv3', tracer(smmuv3, {})],

@@ -22,6 +22,7 @@ async function check(platform: object, machine: object): Promise<unknown> {
 }
 
 const BEHIND_AN_IOMMU: readonly (readonly [string, object, RegExp])[] = [
+  ['amd-iommu', {}, /entry of its requester id in the device table/],
   ['intel-iommu', {}, /context entry of its requester id/],
   ['smmuv3', {}, /stream table entry of a device by its requester id/],
   ['virtio-iommu', {}, /endpoint that is its requester id/],

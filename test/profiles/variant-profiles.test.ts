@@ -5,12 +5,12 @@ import { isAsExpected, runProfile } from '@virtio-platform/runner';
 import { describe, expect, it } from 'vitest';
 import { ROOT } from '../command/command.ts';
 /** Variants of a platform, the ways in which each fails, and what is seen of a device that hides it. */
-const FOLDERS = ['intel-iommu', 'legacy', 'narrow', 'sev', 'smmuv3', 'virtio-iommu', 'withheld'].map((name) =>
-  join(ROOT, 'profiles', name),
+const FOLDERS = ['amd-iommu', 'intel-iommu', 'legacy', 'narrow', 'sev', 'smmuv3', 'virtio-iommu', 'withheld'].map(
+  (name) => join(ROOT, 'profiles', name),
 );
 const files = FOLDERS.flatMap((folder) => readdirSync(folder).map((name) => join(folder, name)));
 
-describe('the profiles of intel-iommu, legacy, narrow, sev, smmuv3, virtio-iommu and withheld', () => {
+describe('the profiles of amd-iommu, intel-iommu, legacy, narrow, sev, smmuv3, virtio-iommu and withheld', () => {
   it.each(files)('%s comes out as it says, with nothing left mapped', async (file) => {
     for (const profile of await loadProfiles(file)) {
       const report = await runProfile(profile);

@@ -17,6 +17,7 @@ export function embeddedProfiles(): string[] {
 const PLATFORMS: readonly string[] = [
   'no-iommu-identity.yaml',
   'intel-iommu.yaml',
+  'amd-iommu.yaml',
   'virtio-iommu.yaml',
   'smmuv3.yaml',
   'pseries-identity.yaml',

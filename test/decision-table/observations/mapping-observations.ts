@@ -4,6 +4,7 @@ import { FaultLog, type DeviceAddressSpace } from '@virtio-platform/core/address
 import { DmaDirection, type DmaMapping } from '@virtio-platform/core/dma';
 import { GuestMemory, PAGE_SIZE } from '@virtio-platform/core/memory';
 import { openVirtqueue, ScatterList, type QueueLayout } from '@virtio-platform/core/queue';
+import amdIommu from '@virtio-platform/platform-amd-iommu';
 import intelIommu, {
   IntelIommuPlatform,
   intelIommuOptionsSchema,
@@ -107,6 +108,20 @@ async function fill({ row, table, folder }: ObservedRow, more: RowMachine): Prom
   return { map: mapResult(id), run: report.workload.verified ? 'verified' : (report.failure?.code ?? 'not verified') };
 }
 
+/** What an AMD IOMMU tells of an access that it refused: what it says first, and what it says then. */
+async function amdRefusal(unit: object): Promise<readonly [string, string]> {
+  const { platform, space, dispose } = openPlatform(amdIommu, await checkOptions(amdIommu, { unit }));
+  space.read(0x1000, 0, new Uint8Array(4), 0, 4);
+  const say = (): string => {
+    const [fault] = platform.recordedFaults?.() ?? [];
+    if (fault === undefined) return 'nothing';
+    return `${fault.cause}, ${fault.address === 0x1000n ? 'with its' : 'without an'} address`;
+  };
+  const said = [say(), say()] as const;
+  dispose();
+  return said;
+}
+
 /** Rows about what mapping does, by number. */
 export const MAPPING_OBSERVATIONS: Readonly<Record<string, Observation>> = {
   async B13() {
@@ -142,6 +157,12 @@ export const MAPPING_OBSERVATIONS: Readonly<Record<string, Observation>> = {
     const [whileStopped, stillAccess] = [kept(), access()];
     other.release();
     return { whileStopped, access: stillAccess, askedAgain: kept(), accessThen: access() };
+  },
+
+  async 'B20 AMD'() {
+    const [logged] = await amdRefusal({});
+    const [silent, again] = await amdRefusal({ eventLog: false });
+    return { logged, silent, again };
   },
 
   C7: (observed) => fill(observed, { platform: { pool: '256KiB' }, workload: { depth: 8, blockSize: '64KiB' } }),

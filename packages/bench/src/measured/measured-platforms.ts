@@ -2,6 +2,7 @@ import { GUEST_MEMORY, PLATFORM, type PlatformPlugin } from '@virtio-platform/co
 import { FaultLog, type DeviceAddressSpace } from '@virtio-platform/core/address-space';
 import type { DmaMapping } from '@virtio-platform/core/dma';
 import type { GuestMemory } from '@virtio-platform/core/memory';
+import amdIommu from '@virtio-platform/platform-amd-iommu';
 import intelIommu from '@virtio-platform/platform-intel-iommu';
 import legacy from '@virtio-platform/platform-legacy';
 import pseries from '@virtio-platform/platform-pseries';
@@ -30,6 +31,7 @@ export const MEASURED_PLATFORMS: ReadonlyMap<string, Open> = new Map([
     'intel-iommu-queued',
     opening(intelIommu, { invalidation: 'queued', mode: 'scalable', unit: { scalableMode: true } }),
   ],
+  ['amd-iommu', opening(amdIommu, {})],
   ['sev', opening(sev, {})],
   ['smmuv3', opening(smmuv3, {})],
   ['vfio', opening(vfio, {})],

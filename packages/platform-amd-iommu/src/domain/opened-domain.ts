@@ -1,0 +1,152 @@
+import {
+  IovaPages,
+  openDomainParts,
+  PageTable,
+  type AddressRange,
+  type DmaMapping,
+  type DomainParts,
+} from '@virtio-platform/core/dma';
+import { PAGE_SIZE, type GuestMemory, type LeakLog } from '@virtio-platform/core/memory';
+import type { AmdIommuOptions } from '../amd-iommu-options.ts';
+import { unsupported, type AmdIommuFacility } from '../unit/amd-facility.ts';
+import { describeDenied, describeEvent, UNRECORDED, type AmdFault } from '../unit/amd-fault.ts';
+import { INTERRUPT_START } from '../unit/amd-registers.ts';
+import { AmdUnit } from '../unit/amd-unit.ts';
+import { namesDevice } from '../unit/event-format.ts';
+import { addressBits } from '../unit/table-format.ts';
+import { takeTargetAbort } from '../unit/target-abort.ts';
+import { AmdDmaMapping } from './amd-dma-mapping.ts';
+import { AMD_ENTRY_FORMAT } from './amd-entry-format.ts';
+import { DeviceTable } from './device-table.ts';
+
+/** Domain id of the one device. Linux has none with 0 either. */
+const DOMAIN_ID = 1;
+/** The lowest level in which an entry can translate 2 MiB. */
+const LARGE_LEVEL = 2;
+
+/** The domain of the device. */
+export interface OpenedDomain {
+  openMapping(capacity: number): DmaMapping;
+  /** Whether addresses are physical ones: probes the mapping and reads the tables. */
+  isIdentity(): boolean;
+  /** Whether it maps all of guest memory, at physical addresses. */
+  readonly reachesAllMemory: boolean;
+  /** The I/O virtual addresses of the domain; `undefined` where device addresses are physical ones. */
+  readonly range?: AddressRange | undefined;
+  /** Bytes of I/O virtual addresses that stay unused because the unit did not confirm their invalidation. */
+  readonly keptBytes: number;
+  /** The faults of the device of which the unit or the machine told since the last call. */
+  takeFaults(): AmdFault[];
+  /** Stops the unit and frees the tables. Keeps them if the unit does not confirm the stop: it may still walk them. */
+  close(): void;
+}
+
+/**
+ * Opens the domain that the options ask for, and starts the unit; `leaks` gets what it cannot take back. Throws
+ * {@link DmaError}.
+ */
+export function openDomain(
+  facility: AmdIommuFacility,
+  memory: GuestMemory,
+  options: AmdIommuOptions,
+  leaks: LeakLog,
+): OpenedDomain {
+  const unit = new AmdUnit(facility, memory, DOMAIN_ID);
+  let parts: DomainParts | undefined;
+  let table: DeviceTable | undefined;
+  try {
+    checkLevels(unit, memory, options);
+    parts = domainParts(memory, options, leaks);
+    table = new DeviceTable(memory, facility.sourceId, {
+      levels: parts.table === undefined ? 0 : options.levels,
+      table: parts.table?.root ?? 0,
+      domain: DOMAIN_ID,
+    });
+    unit.start(table.root, table.bytes);
+    // Drops what was refused before this run.
+    takeFaults(facility, unit, options.levels);
+  } catch (error) {
+    if (unit.stop()) {
+      table?.free();
+      parts?.table?.free();
+    }
+    throw error;
+  }
+  return opened(facility, unit, { ...parts.open(unit, table), parts, table, levels: options.levels });
+}
+
+function opened(
+  facility: AmdIommuFacility,
+  unit: AmdUnit,
+  made: ReturnType<DomainParts['open']> & {
+    readonly parts: DomainParts;
+    readonly table: DeviceTable;
+    readonly levels: number;
+  },
+): OpenedDomain {
+  const { openMapping, reachesAllMemory, isIdentity, domain, parts, table, levels } = made;
+  return {
+    openMapping,
+    reachesAllMemory,
+    isIdentity: () => unit.isTranslating && isIdentity(),
+    range: parts.range,
+    get keptBytes() {
+      return domain?.keptBytes ?? 0;
+    },
+    takeFaults: () => takeFaults(facility, unit, levels),
+    close: () => {
+      if (!unit.stop()) return;
+      domain?.close();
+      parts.table?.free();
+      table.free();
+    },
+  };
+}
+
+/**
+ * The event log tells; where it is silent, the machine may have noticed what the unit refused. Where it did not either,
+ * the status of the unit's PCI function shows that there was something.
+ */
+function takeFaults(facility: AmdIommuFacility, unit: AmdUnit, levels: number): AmdFault[] {
+  const isAborted = takeTargetAbort(facility);
+  const denied = facility.takeDenied?.() ?? [];
+  const events = unit
+    .takeEvents()
+    .filter(({ code, sourceId }) => namesDevice(code) && sourceId === facility.sourceId)
+    .map((event) => describeEvent(event, levels));
+  if (events.length > 0) return events;
+  if (denied.length > 0) return describeDenied(denied);
+  return isAborted ? [UNRECORDED] : [];
+}
+
+function domainParts(memory: GuestMemory, options: AmdIommuOptions, leaks: LeakLog): DomainParts {
+  const { levels, aperture } = options;
+  const largePages = options.largePages && levels >= LARGE_LEVEL;
+  const limit = 2 ** addressBits(levels);
+  return openDomainParts(memory, {
+    kind: options.domain,
+    // A device never reaches memory at the addresses of interrupts. A PC has none there.
+    reach: memory.contains(INTERRUPT_START, PAGE_SIZE) ? INTERRUPT_START : memory.size,
+    onLostInvalidation: options.onLostInvalidation,
+    openPages: () => new IovaPages(aperture / PAGE_SIZE, PAGE_SIZE, limit),
+    openTable: (pages) => new PageTable(memory, AMD_ENTRY_FORMAT, { levels, pages, largePages }),
+    openMapping: (domain, capacity) => new AmdDmaMapping(memory, domain, capacity, leaks),
+    noRoom: () =>
+      unsupported('there is no memory for page tables over all of memory', 'enlarge the memory of the machine'),
+  });
+}
+
+/** Checks the levels against what the unit walks, and for an identity domain against the size of memory. */
+function checkLevels({ capabilities }: AmdUnit, memory: GuestMemory, { levels, domain }: AmdIommuOptions): void {
+  if (domain === 'pass-through') return;
+  if (levels > capabilities.levels)
+    throw unsupported(
+      `this unit walks ${capabilities.levels} levels of page tables (HATS), not ${levels}`,
+      'lower platform.levels, or raise platform.unit.levels',
+    );
+  if (domain === 'identity' && memory.size > 2 ** addressBits(levels))
+    throw unsupported(
+      `${levels} levels translate ${addressBits(levels)} bits, which are not all of memory`,
+      'raise platform.levels, or use platform.domain: translated',
+    );
+}
