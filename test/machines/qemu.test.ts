@@ -20,6 +20,7 @@ const FOLDER = join(ROOT, 'profiles/qemu');
 const DPDK_PROFILE = 'net-multiqueue.yaml';
 /** Profiles of 20,000 requests in each of many runs. */
 const LARGE = [
+  'amd-iommu',
   'block-multiqueue',
   'intel-iommu',
   'intel-iommu-takeover',

@@ -2,11 +2,14 @@ import { CodedError, facilityName, type FacilityToken } from '@virtio-platform/c
 import type { GuestMemory } from '@virtio-platform/core/memory';
 import { ConvertibleMemory, type SharedMemory } from '@virtio-platform/host';
 import { NO_MSIX, PciModernTransport } from '@virtio-platform/pci';
+import { AMD_IOMMU_FACILITY } from '@virtio-platform/platform-amd-iommu';
 import { VTD_FACILITY } from '@virtio-platform/platform-intel-iommu';
 import { TCE_FACILITY } from '@virtio-platform/platform-pseries';
 import { MEMORY_CONVERSION } from '@virtio-platform/platform-sev';
 import { SMMU_FACILITY } from '@virtio-platform/platform-smmuv3';
 import { VIRTIO_IOMMU_FACILITY, type VirtioIommuFacility } from '@virtio-platform/platform-virtio-iommu';
+import { AmdIommuRegisters } from './amd-iommu/amd-iommu-registers.ts';
+import type { DeniedAccesses } from './amd-iommu/denied-accesses.ts';
 import { DEVICE_SLOT, IOMMU_SLOT } from './device-arguments.ts';
 import { FileMemoryConversion } from './machine-memory.ts';
 import { busOf, type QemuOptions } from './options.ts';
@@ -22,6 +25,7 @@ import { VtdRegisters, X86Board } from './board/x86-board.ts';
 
 /** The facilities that the boards provide, each of them on some boards. */
 export const FACILITIES: readonly FacilityToken[] = [
+  AMD_IOMMU_FACILITY,
   MEMORY_CONVERSION,
   SMMU_FACILITY,
   TCE_FACILITY,
@@ -42,18 +46,23 @@ export interface OpenedBoard {
 export function checkBoard(options: QemuOptions, needs: readonly FacilityToken[]): void {
   const { board, iommu } = options;
   const has: FacilityToken[] = board === 'virt' ? [] : [board === 'pseries' ? TCE_FACILITY : MEMORY_CONVERSION];
+  if (iommu === 'amd') has.push(AMD_IOMMU_FACILITY);
   if (iommu === 'intel') has.push(VTD_FACILITY);
   if (iommu === 'smmuv3') has.push(SMMU_FACILITY);
   if (iommu === 'virtio') has.push(VIRTIO_IOMMU_FACILITY);
   for (const need of needs) if (!has.includes(need)) throw facilityError(options, need);
 }
 
-/** Opens the device and the IOMMU of the board. `backing` is the memory that QEMU maps. */
+/**
+ * Opens the device and the IOMMU of the board. `backing` is the memory that QEMU maps, and `denied` what it traces of
+ * an AMD IOMMU.
+ */
 export function openBoard(
   options: QemuOptions,
   memory: GuestMemory,
   backing: SharedMemory,
   qtest: QtestConnection,
+  denied?: DeniedAccesses,
 ): OpenedBoard {
   const { board: name, iommu, slot = 0 } = options;
   const facilities = new Map<FacilityToken, unknown>();
@@ -72,6 +81,8 @@ export function openBoard(
   } else {
     board = new X86Board(name === 'q35' ? name : 'pc', qtest);
     if (iommu === 'intel') facilities.set(VTD_FACILITY, new VtdRegisters(qtest, DEVICE_SLOT << 3));
+    if (iommu === 'amd')
+      facilities.set(AMD_IOMMU_FACILITY, new AmdIommuRegisters(board, qtest, DEVICE_SLOT << 3, denied));
   }
   if (iommu === 'virtio') facilities.set(VIRTIO_IOMMU_FACILITY, openVirtioIommu(board));
   return { device: new BoardFunction(board, DEVICE_SLOT), facilities };
@@ -87,7 +98,7 @@ function facilityError({ board, iommu }: QemuOptions, need: FacilityToken): Code
   const machine = iommu === 'none' ? board : `${board} with an IOMMU`;
   return new CodedError('ERR_PLUGIN_FACILITY', `QEMU's ${machine} does not have ${facilityName(need)}`, {
     hint:
-      'machine.board: pseries has TCE tables, q35 with machine.iommu: intel has VT-d, ' +
+      'machine.board: pseries has TCE tables, q35 with machine.iommu: intel has VT-d, with amd an AMD IOMMU, ' +
       'virt with machine.iommu: smmuv3 has an SMMUv3, ' +
       'each board with PCI and machine.iommu: virtio has a virtio-iommu, ' +
       'pc, q35 and microvm have protected memory',

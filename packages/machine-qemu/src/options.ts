@@ -13,7 +13,7 @@ export const SOCKET_PLACEHOLDER = '{socket}';
 /** The checked options of the machine. Times are in milliseconds. */
 export interface QemuOptions {
   readonly board: BoardName;
-  readonly iommu: 'none' | 'intel' | 'smmuv3' | 'virtio';
+  readonly iommu: 'none' | 'amd' | 'intel' | 'smmuv3' | 'virtio';
   /** Properties of the VT-d unit; only where it is the IOMMU. */
   readonly intelIommu?: IntelIommuProperties | undefined;
   /** Properties of the virtio-iommu; only where it is the IOMMU. */
@@ -47,12 +47,11 @@ export const qemuOptionsSchema: z.ZodType<QemuOptions> = z
           'in a slot of virtio-mmio, and on virt (Arm) in one or on PCI.',
       ),
     iommu: z
-      .enum(['none', 'intel', 'smmuv3', 'virtio'])
+      .enum(['none', 'amd', 'intel', 'smmuv3', 'virtio'])
       .default('none')
       .describe(
-        'An IOMMU beside that of the board: intel is VT-d, for q35. smmuv3 is an SMMUv3, for virt. virtio is a ' +
-          'virtio-iommu, for each board with PCI. ' +
-          'Default none.',
+        'An IOMMU beside that of the board: intel is VT-d, and amd an AMD IOMMU, for q35. smmuv3 is an SMMUv3, for ' +
+          'virt. virtio is a virtio-iommu, for each board with PCI. Default none.',
       ),
     intelIommu: intelIommuSchema.optional().describe('The VT-d unit, where machine.iommu is intel.'),
     virtioIommu: virtioIommuSchema.optional().describe('The virtio-iommu, where machine.iommu is virtio.'),
@@ -125,6 +124,10 @@ export const qemuOptionsSchema: z.ZodType<QemuOptions> = z
   .refine(({ board, bus }) => bus === undefined || busesOf(board).includes(bus), {
     path: ['bus'],
     error: 'the board has another one: microvm has mmio, pc, q35 and pseries have pci, and virt has both',
+  })
+  .refine(({ board, iommu }) => iommu !== 'amd' || board === 'q35', {
+    path: ['iommu'],
+    error: 'only q35 can have an AMD IOMMU: QEMU makes one on no other board',
   })
   .refine(({ board, iommu }) => iommu !== 'smmuv3' || board === 'virt', {
     path: ['iommu'],

@@ -45,9 +45,11 @@ const OF_INTEL_IOMMU: Readonly<Record<string, string>> = {
 const OF_HOST_BRIDGE: Readonly<Record<string, string>> = Object.fromEntries(
   Object.entries(HOST_BRIDGE_PROPERTIES).map(([name, key]) => [name, `machine.hostBridge.${key}`]),
 );
+const OF_AMD_IOMMU: Readonly<Record<string, string>> = { intremap: 'the machine' };
 
 /** The IOMMUs that are devices of QEMU, and what a profile writes for each. QEMU takes no second one. */
 const IOMMUS: Readonly<Record<string, string>> = {
+  'amd-iommu': 'machine.iommu: amd',
   'intel-iommu': 'machine.iommu: intel, and its properties as machine.intelIommu',
   'virtio-iommu-pci': 'machine.iommu: virtio, and its properties as machine.virtioIommu',
 };
@@ -142,6 +144,7 @@ function ownerOf(driver: string, property: string, { iommu }: ArgumentOptions): 
   const names = [property, property.replaceAll('-', '_'), property.replaceAll('_', '-')];
   const own = (properties: Readonly<Record<string, string>>): string | undefined =>
     names.map((name) => (Object.hasOwn(properties, name) ? properties[name] : undefined)).find(Boolean);
+  if (driver === 'amd-iommu') return iommu === 'amd' ? own(OF_AMD_IOMMU) : undefined;
   if (driver === 'intel-iommu' || driver === 'x86-iommu') return iommu === 'intel' ? own(OF_INTEL_IOMMU) : undefined;
   for (const [pattern, properties] of OF_DRIVERS) {
     const owner = pattern.test(driver) ? own(properties) : undefined;

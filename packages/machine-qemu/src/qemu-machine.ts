@@ -18,6 +18,7 @@ import {
   type PciFunction,
 } from '@virtio-platform/pci';
 import { MEMORY_CONVERSION } from '@virtio-platform/platform-sev';
+import { DeniedAccesses } from './amd-iommu/denied-accesses.ts';
 import { startBackEnd } from './back-end-program.ts';
 import { buildBoardFirmware } from './board/board-firmware.ts';
 import type { BoardSlot } from './board/board-slot.ts';
@@ -56,7 +57,10 @@ export class QemuMachine extends RequestedMachine<QemuOptions> {
     const loopbacks: Loopback[] = [];
     let images = 0;
     disposal.add(() => loopbacks.forEach((loopback) => loopback.dispose()));
-    const trace = await this.#openTrace(folder);
+    const log = folder.pathOf('trace');
+    const trace = await this.#openTrace(log);
+    const denied = this.options.iommu === 'amd' ? new DeniedAccesses(log, trace === undefined) : undefined;
+    disposal.add(() => denied?.dispose());
     const surroundings = { folder, directory: baseDirectory, startTimeout, signal };
     const started = typeof backEnd === 'object' ? await startBackEnd(backEnd, surroundings, disposal) : undefined;
     const socket = typeof backEnd === 'string' ? resolve(baseDirectory, backEnd) : started?.socket;
@@ -73,6 +77,7 @@ export class QemuMachine extends RequestedMachine<QemuOptions> {
       qemuProgram(this.options),
       ...qemuArguments(this.options, this.request.memory, firmware),
       ...(trace?.arguments ?? []),
+      ...(denied?.arguments ?? []),
       ...deviceArguments(device, resources, busOf(this.options) === 'mmio' ? (this.options.slot ?? 0) : undefined),
       ...this.options.arguments,
     ];
@@ -80,7 +85,7 @@ export class QemuMachine extends RequestedMachine<QemuOptions> {
     const own = { folder, directory: baseDirectory, descriptors, signal };
     const { qtest, program: qemu } = await startQemu(command, this.options, own, disposal);
 
-    const { device: opened, facilities } = openBoard(this.options, memory, backing, qtest);
+    const { device: opened, facilities } = openBoard(this.options, memory, backing, qtest, denied);
     const pci = opened instanceof BoardFunction ? opened : undefined;
     const transport = opened instanceof BoardFunction ? this.#openPci(opened, memory) : this.#openMmio(opened);
     checkDeviceType(transport, opened.name, device);
@@ -95,11 +100,11 @@ export class QemuMachine extends RequestedMachine<QemuOptions> {
   }
 
   /** What the profile wants QEMU to trace, where it is recorded. */
-  async #openTrace(folder: TemporaryFolder): Promise<QemuTrace | undefined> {
+  async #openTrace(log: string): Promise<QemuTrace | undefined> {
     const { trace } = this.options;
     const { recorder } = this.request;
     if (trace.length === 0 || recorder === undefined) return undefined;
-    return await QemuTrace.open(qemuProgram(this.options), trace, folder.pathOf('trace'), recorder);
+    return await QemuTrace.open(qemuProgram(this.options), trace, log, recorder);
   }
 
   /** QEMU's slots have no register to reset a queue with, although its devices offer it. */

@@ -2,6 +2,7 @@ import { setTimeout } from 'node:timers/promises';
 import { isCodedError } from '@virtio-platform/core';
 import { StartedProgram, UnixSocket, type Disposal, type TemporaryFolder } from '@virtio-platform/host';
 import { hostBridgeArguments } from './host-bridge-properties.ts';
+import { AMD_IOMMU_ARGUMENTS } from './amd-iommu/amd-iommu-arguments.ts';
 import { intelIommuArguments, intelIommuSchema } from './intel-iommu-properties.ts';
 import { PC_LOW_MEMORY } from './machine-memory.ts';
 import type { BoardName } from './board/board-name.ts';
@@ -62,8 +63,9 @@ function machineIommu({ iommu }: QemuOptions): string {
 }
 
 /** The IOMMU, which QEMU wants before the devices behind it, where it is a device. */
-function iommuArguments({ iommu, intelIommu, virtioIommu }: QemuOptions): string[] {
+function iommuArguments({ iommu, intelIommu, virtioIommu }: QemuOptions): readonly string[] {
   if (iommu === 'none' || iommu === 'smmuv3') return [];
+  if (iommu === 'amd') return AMD_IOMMU_ARGUMENTS;
   return iommu === 'intel'
     ? intelIommuArguments(intelIommu ?? intelIommuSchema.parse({}))
     : virtioIommuArguments(virtioIommu ?? virtioIommuSchema.parse({}));

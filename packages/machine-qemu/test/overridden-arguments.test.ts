@@ -76,10 +76,11 @@ describe('arguments of the profile that QEMU takes and that change nothing', () 
     ['driver=intel-iommu,aw-bits=48', 'intel'],
     ['{"aw-bits":48,"driver":"intel-iommu"}', 'intel'],
     ['virtio-iommu-pci,boot-bypass=off', 'virtio'],
+    ['amd-iommu,intremap=on', 'amd'],
   ])('S8 are refused where they are an IOMMU: -device %s', (value, iommu) => {
-    for (const of of ['none', 'intel', 'virtio'])
+    for (const of of ['none', 'amd', 'intel', 'virtio'])
       expect(issuesOf({ iommu: of, arguments: ['-device', value] })).toEqual([
-        ['arguments.1', expect.stringContaining(`machine.iommu: write machine.iommu: ${iommu}, `)],
+        ['arguments.1', expect.stringContaining(`machine.iommu: write machine.iommu: ${iommu}`)],
       ]);
   });
 
@@ -87,6 +88,14 @@ describe('arguments of the profile that QEMU takes and that change nothing', () 
     expect(issuesOf({ arguments: ['-global', 'intel-iommu.aw-bits=48'] })).toEqual([
       ['arguments.1', expect.stringContaining('machine.intelIommu.addressWidth decides aw-bits of intel-iommu')],
     ]);
+  });
+
+  it('S8 are refused where they are properties of an AMD IOMMU that the machine sets', () => {
+    const words = ['-global', 'amd-iommu.intremap=on'];
+    expect(issuesOf({ iommu: 'amd', arguments: words })).toEqual([
+      ['arguments.1', expect.stringContaining('the machine decides intremap of amd-iommu')],
+    ]);
+    expect(issuesOf({ arguments: words })).toEqual([]);
   });
 
   it('S8 are not refused for an IOMMU that the machine does not have', () => {
