@@ -8,6 +8,7 @@ const CASES: Readonly<Record<string, Pick<ProfileObject, 'machine' | 'platform'>
   'pc-legacy': machine('pc', 'legacy'),
   q35: machine('q35', 'legacy'),
   'q35-iommu': machine('q35', 'intel-iommu', { iommu: 'intel' }),
+  'q35-amd-iommu': machine('q35', 'amd-iommu', { iommu: 'amd' }),
   pseries: machine('pseries', 'pseries'),
   'pseries-iommu': machine('pseries', 'pseries'),
 };

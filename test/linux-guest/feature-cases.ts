@@ -57,6 +57,7 @@ export const FEATURE_CASES: readonly FeatureCase[] = [
   featureCase('pc-legacy', 'plain', 'amd64', PC, 'disable-modern=on', [false]),
   featureCase('q35', 'plain', 'amd64', Q35, 'disable-legacy=on', [false, true]),
   featureCase('q35-iommu', 'x86-translated', 'amd64', [...Q35, '-device', 'intel-iommu'], IOMMU, [false, true]),
+  featureCase('q35-amd-iommu', 'amd-translated', 'amd64', [...Q35, '-device', 'amd-iommu'], IOMMU, [false, true]),
   featureCase('pseries', 'pseries-linear', 'ppc64el', PSERIES, 'disable-legacy=on', [false, true]),
   featureCase('pseries-iommu', 'pseries-linear', 'ppc64el', PSERIES, IOMMU, [false, true]),
 ];
