@@ -54,9 +54,9 @@ export class BorrowedRing {
     const generation = this.#space.generation;
     if (generation === this.#generation) return 'same';
     const { words, size } = this.#addresses;
-    const descriptor = this.#space.borrow(words[0]!, words[1]!, size * DESCRIPTOR_SIZE, this.#descriptorAccess);
-    const driver = this.#space.borrow(words[2]!, words[3]!, this.#driverBytes, 'read');
-    const device = this.#space.borrow(words[4]!, words[5]!, this.#deviceBytes, 'write');
+    const descriptor = this.#borrow(words[0]!, words[1]!, size * DESCRIPTOR_SIZE, this.#descriptorAccess);
+    const driver = this.#borrow(words[2]!, words[3]!, this.#driverBytes, 'read');
+    const device = this.#borrow(words[4]!, words[5]!, this.#deviceBytes, 'write');
     if (descriptor < 0 || driver < 0 || device < 0) return 'unreachable';
     // A program whose fields end there cannot poll a ring beyond.
     if (Math.max(descriptor, driver, device) >= RING_REACH) return 'unreachable';
@@ -66,5 +66,14 @@ export class BorrowedRing {
     this.driver = driver;
     this.device = device;
     return 'moved';
+  }
+
+  /**
+   * Borrows an area. A translation computes with floating point numbers, and the JavaScript engine goes on with them in
+   * each access to the ring, so an offset that fits becomes an integer.
+   */
+  #borrow(low: number, high: number, length: number, access: DeviceAccess): number {
+    const offset = this.#space.borrow(low, high, length, access);
+    return (offset | 0) === offset ? offset | 0 : offset;
   }
 }
