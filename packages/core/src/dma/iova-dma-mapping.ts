@@ -105,7 +105,7 @@ export abstract class IovaDmaMapping extends ZeroCopyDmaMapping {
   }
 
   protected writePlace(page: number, address: number, words: Uint32Array, at: number): void {
-    writeDeviceAddress(page * this.#granule + (address % this.#granule), 0, 0, words, at);
+    writeDeviceAddress(page * this.#granule + (address & (this.#granule - 1)), 0, 0, words, at);
   }
 
   protected override keptReason(page: number): string {
@@ -135,7 +135,7 @@ export abstract class IovaDmaMapping extends ZeroCopyDmaMapping {
   }
 }
 
-/** How many pages of `granule` bytes contain `length` bytes from an address on. Hot. */
+/** How many pages of `granule` bytes, a power of two, contain `length` bytes from an address on. Hot. */
 export function pagesOf(address: number, length: number, granule: number): number {
-  return Math.ceil(((address % granule) + length) / granule);
+  return Math.ceil(((address & (granule - 1)) + length) / granule);
 }

@@ -4,8 +4,8 @@ const MAX_CAPACITY = 0x10_0000;
 
 /**
  * The live mappings of one {@link DmaMapping}: gives each a single-use id and keeps its address, length and direction
- * in private memory. An id is `slot + generation * capacity`, so an id that is used again differs from the id of the
- * slot's next mapping. Hot: no allocation.
+ * in private memory. An id is the slot in its low bits and a generation above them, so an id that is used again differs
+ * from the id of the slot's next mapping. Hot: no allocation.
  */
 export class MappingTable {
   readonly capacity: number;
@@ -14,10 +14,12 @@ export class MappingTable {
   readonly direction: Uint8Array;
   /** A number for the mapping's own use, such as a bounce slot or a table index. */
   readonly tag: Float64Array;
+  /** By slot: the id of its live mapping; of a free slot the complement of the id that it gives next. */
   readonly #id: Int32Array;
   readonly #free: Uint32Array;
+  /** The bits of an id that are the slot. */
+  readonly #slotMask: number;
   #freeCount: number;
-  readonly #generations: number;
 
   constructor(capacity: number) {
     if (!Number.isInteger(capacity) || capacity < 1 || capacity > MAX_CAPACITY) {
@@ -28,37 +30,32 @@ export class MappingTable {
     this.length = new Float64Array(capacity);
     this.direction = new Uint8Array(capacity);
     this.tag = new Float64Array(capacity);
-    this.#id = new Int32Array(capacity).fill(-1);
-    this.#free = new Uint32Array(capacity);
-    for (let i = 0; i < capacity; i++) this.#free[i] = capacity - 1 - i;
+    this.#id = Int32Array.from({ length: capacity }, (_, slot) => ~slot);
+    this.#free = Uint32Array.from({ length: capacity }, (_, i) => capacity - 1 - i);
+    this.#slotMask = 2 ** Math.ceil(Math.log2(capacity)) - 1;
     this.#freeCount = capacity;
-    this.#generations = Math.floor(0x7fff_ffff / capacity);
-    this.#nextGeneration = new Uint32Array(capacity);
   }
-
-  readonly #nextGeneration: Uint32Array;
 
   get live(): number {
     return this.capacity - this.#freeCount;
   }
 
-  /** Takes a slot and returns its id, or -1 when the table is full. */
-  open(address: number, length: number, direction: DmaDirection): number {
+  /** Takes a slot, with its `tag`, and returns its id, or -1 when the table is full. */
+  open(address: number, length: number, direction: DmaDirection, tag: number = 0): number {
     if (this.#freeCount === 0) return -1;
     const slot = this.#free[--this.#freeCount]!;
-    const generation = this.#nextGeneration[slot]!;
-    this.#nextGeneration[slot] = generation + 1 === this.#generations ? 0 : generation + 1;
-    const id = slot + generation * this.capacity;
+    const id = ~this.#id[slot]!;
     this.#id[slot] = id;
     this.address[slot] = address;
     this.length[slot] = length;
     this.direction[slot] = direction;
+    this.tag[slot] = tag;
     return id;
   }
 
   /** The slot of a live id. Throws `RangeError` for an id that was never given, or that was already unmapped. */
   slotOf(id: number): number {
-    const slot = id % this.capacity;
+    const slot = id & this.#slotMask;
     if (!(id >= 0) || this.#id[slot] !== id) throw new RangeError(`mapping ${id} is not live`);
     return slot;
   }
@@ -70,9 +67,9 @@ export class MappingTable {
     return slot;
   }
 
-  /** Frees a slot; its id is never valid again. */
+  /** Frees a slot; its id is not valid again before its generations have run out. */
   close(slot: number): void {
-    this.#id[slot] = -1;
+    this.#id[slot] = ~((this.#id[slot]! + this.#slotMask + 1) & 0x7fff_ffff);
     this.#free[this.#freeCount++] = slot;
   }
 

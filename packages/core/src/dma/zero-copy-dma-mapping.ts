@@ -80,8 +80,7 @@ export abstract class ZeroCopyDmaMapping implements DmaMapping {
     if (table.live === table.capacity) return DMA_NO_SPACE;
     const place = this.mapPages(address, length, direction, 1);
     if (place < 0) return place;
-    const id = table.open(address, length, direction);
-    table.tag[id % table.capacity] = place;
+    const id = table.open(address, length, direction, place);
     this.#maps++;
     this.writePlace(place, address, words, at);
     return id;

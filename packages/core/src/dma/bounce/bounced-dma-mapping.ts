@@ -67,12 +67,11 @@ export class BouncedDmaMapping extends ForwardingDmaMapping {
     if (length > this.limits.maxMappingSize) return DMA_TOO_LARGE;
     const copy = this.#pools.take(address, length, this.#area);
     if (copy < 0) return DMA_NO_SPACE;
-    const id = this.#table.open(address, length, direction);
+    const id = this.#table.open(address, length, direction, copy);
     if (id < 0) {
       this.#pools.give(copy, length);
       return DMA_NO_SPACE;
     }
-    this.#table.tag[id % this.#table.capacity] = copy;
     this.#maps++;
     this.#copy(copy, address, length);
     this.#pools.writeDeviceAddress(copy, words, at);
