@@ -38,6 +38,8 @@ export interface VfioDmaMappingOptions {
 export class VfioDmaMapping extends ZeroCopyDmaMapping {
   readonly #iovas: IovaSpace;
   readonly #pageSize: number;
+  /** The bits of an address inside of a page, which is a power of two of bytes. */
+  readonly #inPage: number;
   readonly #slots: MappingSlots;
   readonly #refusesPartialPages: boolean;
   /** The regions, by the I/O virtual address of their first page. */
@@ -73,6 +75,7 @@ export class VfioDmaMapping extends ZeroCopyDmaMapping {
     super({ path: 'translated', limits, capacity, reach, coherentUnit: pageSize, coherent: memory, leaks });
     this.#iovas = iovas;
     this.#pageSize = pageSize;
+    this.#inPage = pageSize - 1;
     this.#slots = slots;
     this.#refusesPartialPages = partialPages === 'refuse';
   }
@@ -101,10 +104,9 @@ export class VfioDmaMapping extends ZeroCopyDmaMapping {
       const slot = table.slotOf(id);
       const address = table.address[slot]!;
       const iova = table.tag[slot]!;
-      const inPage = address % this.#pageSize;
+      const inPage = address & this.#inPage;
       const offset = deviceAddressOffset(low, high, iova % WORD, Math.floor(iova / WORD));
-      if (offset >= 0 && offset < wholePages(inPage + table.length[slot]!, this.#pageSize))
-        return address - inPage + offset;
+      if (offset >= 0 && offset < this.#wholePages(inPage + table.length[slot]!)) return address - inPage + offset;
     }
     for (const region of this.regions) {
       const offset = deviceAddressOffset(low, high, region.deviceLow, region.deviceHigh);
@@ -132,8 +134,8 @@ export class VfioDmaMapping extends ZeroCopyDmaMapping {
 
   /** The place is the I/O virtual address of the buffer's first page: above 2^53 a number holds only pages exactly. */
   protected mapPages(address: number, length: number, direction: DmaDirection): number {
-    const inPage = address % this.#pageSize;
-    const size = wholePages(inPage + length, this.#pageSize);
+    const inPage = address & this.#inPage;
+    const size = this.#wholePages(inPage + length);
     if (size !== length && this.#refusesPartialPages) return DMA_UNREACHABLE;
     const iova = this.#slots.map(address - inPage, size, direction);
     if (iova >= 0) {
@@ -144,7 +146,7 @@ export class VfioDmaMapping extends ZeroCopyDmaMapping {
   }
 
   protected unmapPages(iova: number, address: number, length: number, free: () => void): boolean {
-    const size = wholePages((address % this.#pageSize) + length, this.#pageSize);
+    const size = this.#wholePages((address & this.#inPage) + length);
     const isUnmapped = this.#slots.unmap(iova, size);
     if (!isUnmapped) return false;
     this.#beside -= size - length;
@@ -153,7 +155,7 @@ export class VfioDmaMapping extends ZeroCopyDmaMapping {
   }
 
   protected writePlace(iova: number, address: number, words: Uint32Array, at: number): void {
-    writeDeviceAddress(address % this.#pageSize, iova >>> 0, Math.floor(iova / WORD), words, at);
+    writeDeviceAddress(address & this.#inPage, iova >>> 0, Math.floor(iova / WORD), words, at);
   }
 
   /**
@@ -161,8 +163,8 @@ export class VfioDmaMapping extends ZeroCopyDmaMapping {
    * `ERR_DMA_RANGE` where partial pages are to be refused.
    */
   protected override mapRegion(address: number, length: number, direction: DmaDirection, alignment: number): number {
-    const inPage = address % this.#pageSize;
-    const size = wholePages(inPage + length, this.#pageSize);
+    const inPage = address & this.#inPage;
+    const size = this.#wholePages(inPage + length);
     if (size !== length && this.#refusesPartialPages) throw partialPageError(address, length, this.#pageSize);
     const iova = this.#iovas.pin(address - inPage, size, Math.max(alignment, this.#pageSize), direction);
     this.#pinned.set(iova, { address, length });
@@ -172,7 +174,7 @@ export class VfioDmaMapping extends ZeroCopyDmaMapping {
 
   /** Memory that the kernel did not unmap is not freed: a device may still reach it. */
   protected override unmapRegion(iova: number, address: number, length: number, free: () => void): boolean {
-    const size = wholePages((address % this.#pageSize) + length, this.#pageSize);
+    const size = this.#wholePages((address & this.#inPage) + length);
     const isUnmapped = this.#iovas.unpin(iova, size);
     if (!isUnmapped) return false;
     this.#pinned.delete(iova);
@@ -202,6 +204,10 @@ export class VfioDmaMapping extends ZeroCopyDmaMapping {
   /** Never called: `pin` throws the errors of regions itself. */
   protected regionError(reason: number, length: number): DmaError {
     throw new TypeError(`pin returned ${reason} for ${length} bytes`);
+  }
+
+  #wholePages(bytes: number): number {
+    return wholePages(bytes, this.#pageSize);
   }
 }
 

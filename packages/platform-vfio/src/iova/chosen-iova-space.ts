@@ -198,14 +198,15 @@ export class IovaSlots {
   take(): number {
     if (this.#free === 0) return -1;
     const slot = this.#ring[this.#first]!;
-    this.#first = this.#first + 1 === this.#ring.length ? 0 : this.#first + 1;
+    this.#first = this.#first + 1 === this.count ? 0 : this.#first + 1;
     this.#free--;
     return this.base + slot * this.slotBytes;
   }
 
   /** Frees the slot at an address that `take` returned; all other free slots are taken before it. */
   give(iova: number): void {
-    this.#ring[(this.#first + this.#free) % this.#ring.length] = (iova - this.base) / this.slotBytes;
+    const behind = this.#first + this.#free;
+    this.#ring[behind < this.count ? behind : behind - this.count] = (iova - this.base) / this.slotBytes;
     this.#free++;
   }
 }

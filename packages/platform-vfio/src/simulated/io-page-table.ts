@@ -27,7 +27,9 @@ export const MAX_TABLES = 16384;
  * A second-level I/O page table as the IOMMU walks it: 512 entries a table, 4 KiB pages, three levels for 39 address
  * bits and four for 48. It is in shared memory, so that a device in another thread walks the same table. An entry is
  * one 32-bit word (page frame or table number, shifted by 2, and the permissions), so a walk never reads a half-written
- * entry; 0 is not present. Tables are never freed, so a concurrent walk never ends in a table that was reused for
+ * entry; 0 is not present. Only the thread that created the table writes it, so it reads its own entries without an
+ * order; a device sees an entry once it sees, in order, the buffer that was published after it, and sees that one is
+ * gone by the generation. Tables are never freed, so a concurrent walk never ends in a table that was reused for
  * another address.
  */
 export class IoPageTable {
@@ -74,32 +76,36 @@ export class IoPageTable {
 
   /** Maps one page. Returns false when it takes a table more than {@link MAX_TABLES}. */
   set(iova: number, pageFrame: number, permissions: number): boolean {
+    const words = this.#words;
     const low = iova >>> 0;
     const high = Math.floor(iova / 0x1_0000_0000);
     let table = 0;
     for (let level = this.#levels; level > 1; level--) {
       const at = wordOf(table, level, low, high);
-      const next = Atomics.load(this.#words, at);
+      const next = words[at]!;
       if (next !== 0) table = next >>> 2;
       else if (this.#tables === MAX_TABLES) return false;
       else {
         table = this.#tables++;
-        Atomics.store(this.#words, at, (table << 2) | ENTRY_READ | ENTRY_WRITE);
+        words[at] = (table << 2) | ENTRY_READ | ENTRY_WRITE;
       }
     }
-    Atomics.store(this.#words, wordOf(table, 1, low, high), (pageFrame << 2) | permissions);
+    words[wordOf(table, 1, low, high)] = (pageFrame << 2) | permissions;
     return true;
   }
 
   /** Unmaps one page, if it is mapped. */
   clear(iova: number): void {
+    const words = this.#words;
     const low = iova >>> 0;
     const high = Math.floor(iova / 0x1_0000_0000);
-    if (this.entry(low, high) === 0) return;
     let table = 0;
-    for (let level = this.#levels; level > 1; level--)
-      table = Atomics.load(this.#words, wordOf(table, level, low, high)) >>> 2;
-    Atomics.store(this.#words, wordOf(table, 1, low, high), 0);
+    for (let level = this.#levels; level > 1; level--) {
+      const next = words[wordOf(table, level, low, high)]!;
+      if (next === 0) return;
+      table = next >>> 2;
+    }
+    words[wordOf(table, 1, low, high)] = 0;
   }
 
   /**

@@ -34,17 +34,17 @@ export class PinnedMappings {
   }
 
   /**
-   * Adds a mapping that overlaps no other, and charges its pages of memory. Returns false, and changes nothing, when it
-   * would exceed a limit of memory.
+   * Adds a mapping at the index that {@link DmaEntries.gapAt} gave for it, and charges its pages of memory. Returns
+   * false, and changes nothing, when it would exceed a limit of memory.
    */
-  add(address: number, iova: number, size: number, permissions: number): boolean {
+  add(index: number, address: number, iova: number, size: number, permissions: number): boolean {
     const pages = this.#lock.pagesOf(address, size);
     if (!this.#lock.charge(pages)) return false;
     if (!this.#table.fill(iova, size, address, permissions)) {
       this.#lock.release(pages);
       return false;
     }
-    this.entries.insert(iova, iova + size, pages, this.#process);
+    this.entries.insert(index, iova, iova + size, pages, this.#process);
     return true;
   }
 
@@ -87,109 +87,167 @@ export class PinnedMappings {
 
 /** How many mappings there is room for at the start. The arrays grow by doubling. */
 const FIRST_ROOM = 1024;
+/** So many mappings are moved faster by a loop than by a call. */
+const FEW = 8;
 
 /**
  * The mappings of a container in ascending order of their I/O virtual addresses, as the kernel keeps them in a tree.
  * `end` is the first address behind a mapping. Mapping allocates nothing but for the arrays, which double when they are
- * full.
+ * half full. The list is in the middle of them, so that a mapping that comes or goes moves only those in front of it or
+ * those behind it, whichever are fewer: none where the addresses are used as a ring.
  */
 export class DmaEntries {
-  #starts = new Float64Array(FIRST_ROOM);
-  #ends = new Float64Array(FIRST_ROOM);
-  #pages = new Float64Array(FIRST_ROOM);
+  #starts: Float64Array<ArrayBuffer>;
+  #ends: Float64Array<ArrayBuffer>;
+  #pages: Float64Array<ArrayBuffer>;
   /** The number of the process that made it, and in bit 0 whether its memory is invalid. */
-  #owners = new Uint32Array(FIRST_ROOM);
-  #count = 0;
+  #owners: Uint32Array<ArrayBuffer>;
+  /** Where the list begins in the arrays, and where it ends. */
+  #first = 0;
+  #behind = 0;
+  /** The place at which the next mapping is added or removed, where that follows the last one. */
+  #near = 0;
+
+  /** `room` is how many mappings there are before the arrays grow. */
+  constructor(room: number = FIRST_ROOM) {
+    const length = 2 * room;
+    this.#starts = new Float64Array(length);
+    this.#ends = new Float64Array(length);
+    this.#pages = new Float64Array(length);
+    this.#owners = new Uint32Array(length);
+  }
 
   get count(): number {
-    return this.#count;
+    return this.#behind - this.#first;
   }
 
   start(index: number): number {
-    return this.#starts[index]!;
+    return this.#starts[this.#first + index]!;
   }
 
   end(index: number): number {
-    return this.#ends[index]!;
+    return this.#ends[this.#first + index]!;
   }
 
   /** Pages of memory that it locks, of 4 KiB. */
   pages(index: number): number {
-    return this.#pages[index]!;
+    return this.#pages[this.#first + index]!;
   }
 
   /** The number of the process whose memory it locks. */
   process(index: number): number {
-    return this.#owners[index]! >>> 1;
+    return this.#owners[this.#first + index]! >>> 1;
   }
 
   setProcess(index: number, process: number): void {
-    this.#owners[index] = (process << 1) | (this.#owners[index]! & 1);
+    const at = this.#first + index;
+    this.#owners[at] = (process << 1) | (this.#owners[at]! & 1);
   }
 
   isInvalid(index: number): boolean {
-    return (this.#owners[index]! & 1) !== 0;
+    return (this.#owners[this.#first + index]! & 1) !== 0;
   }
 
   setInvalid(index: number, isInvalid: boolean): void {
-    this.#owners[index] = (this.#owners[index]! & ~1) | (isInvalid ? 1 : 0);
+    const at = this.#first + index;
+    this.#owners[at] = (this.#owners[at]! & ~1) | (isInvalid ? 1 : 0);
   }
 
   /** Index of the first mapping that holds `iova` or lies behind it. */
   indexAt(iova: number): number {
-    let low = 0;
-    for (let high = this.#count; low < high;) {
+    const ends = this.#ends;
+    let low = this.#first;
+    let high = this.#behind;
+    const near = this.#near;
+    if (near >= low && near < high && ends[near]! > iova && (near === low || ends[near - 1]! <= iova))
+      return near - low;
+    while (low < high) {
       const middle = (low + high) >>> 1;
-      if (this.#ends[middle]! <= iova) low = middle + 1;
+      if (ends[middle]! <= iova) low = middle + 1;
       else high = middle;
     }
-    return low;
+    return low - this.#first;
   }
 
-  overlaps(start: number, end: number): boolean {
+  /** The index at which a mapping has to be added, or -1 where it overlaps another one. */
+  gapAt(start: number, end: number): number {
     const index = this.indexAt(start);
-    return index < this.#count && this.#starts[index]! < end;
+    return index < this.count && this.start(index) < end ? -1 : index;
   }
 
-  /** Adds a mapping that overlaps no other. */
-  insert(start: number, end: number, pages: number, process: number): void {
-    if (this.#count === this.#starts.length) this.#grow();
-    const index = this.indexAt(start);
-    this.#move(index + 1, index);
-    this.#starts[index] = start;
-    this.#ends[index] = end;
-    this.#pages[index] = pages;
-    this.#owners[index] = process << 1;
-    this.#count++;
+  /** Adds a mapping at the index that {@link gapAt} gave for it. */
+  insert(index: number, start: number, end: number, pages: number, process: number): void {
+    if (this.#first === 0 || this.#behind === this.#starts.length) this.#makeRoom();
+    let at = this.#first + index;
+    if (index < this.#behind - at) {
+      this.#move(this.#first, at, -1);
+      this.#first--;
+      at--;
+    } else {
+      this.#move(at, this.#behind, 1);
+      this.#behind++;
+    }
+    this.#starts[at] = start;
+    this.#ends[at] = end;
+    this.#pages[at] = pages;
+    this.#owners[at] = process << 1;
+    this.#near = at + 1;
   }
 
   remove(index: number, count: number): void {
-    this.#move(index, index + count);
-    this.#count -= count;
+    const at = this.#first + index;
+    if (index < this.#behind - at - count) {
+      this.#move(this.#first, at, count);
+      this.#first += count;
+      this.#near = at + count;
+    } else {
+      this.#move(at + count, this.#behind, -count);
+      this.#behind -= count;
+      this.#near = at;
+    }
   }
 
   /** Makes two mappings of the one at `index`: the second begins at `iova` inside it, and has `pages` of its pages. */
   split(index: number, iova: number, pages: number): void {
     const end = this.end(index);
     const process = this.process(index);
-    this.#ends[index] = iova;
-    this.#pages[index] = this.pages(index) - pages;
-    this.insert(iova, end, pages, process);
+    this.#ends[this.#first + index] = iova;
+    this.#pages[this.#first + index] = this.pages(index) - pages;
+    this.insert(index + 1, iova, end, pages, process);
   }
 
-  #move(to: number, from: number): void {
-    this.#starts.copyWithin(to, from, this.#count);
-    this.#ends.copyWithin(to, from, this.#count);
-    this.#pages.copyWithin(to, from, this.#count);
-    this.#owners.copyWithin(to, from, this.#count);
+  /** Moves the list to the middle of the arrays, of longer ones where they are half full. */
+  #makeRoom(): void {
+    const { length } = this.#starts;
+    if (2 * (this.count + 1) > length) {
+      this.#starts = doubled(this.#starts, new Float64Array(2 * length));
+      this.#ends = doubled(this.#ends, new Float64Array(2 * length));
+      this.#pages = doubled(this.#pages, new Float64Array(2 * length));
+      this.#owners = doubled(this.#owners, new Uint32Array(2 * length));
+    }
+    const by = ((this.#starts.length - this.count) >>> 1) - this.#first;
+    this.#move(this.#first, this.#behind, by);
+    this.#first += by;
+    this.#behind += by;
   }
 
-  #grow(): void {
-    const room = this.#starts.length * 2;
-    this.#starts = doubled(this.#starts, new Float64Array(room));
-    this.#ends = doubled(this.#ends, new Float64Array(room));
-    this.#pages = doubled(this.#pages, new Float64Array(room));
-    this.#owners = doubled(this.#owners, new Uint32Array(room));
+  /** Moves a part of the list to higher or lower places: a few in a loop, which is faster than a call. */
+  #move(from: number, to: number, by: number): void {
+    const starts = this.#starts;
+    const ends = this.#ends;
+    const pages = this.#pages;
+    const owners = this.#owners;
+    if (to - from > FEW) {
+      for (const array of [starts, ends, pages, owners]) array.copyWithin(from + by, from, to);
+      return;
+    }
+    const step = by > 0 ? -1 : 1;
+    for (let i = 0, at = by > 0 ? to - 1 : from; i < to - from; i++, at += step) {
+      starts[at + by] = starts[at]!;
+      ends[at + by] = ends[at]!;
+      pages[at + by] = pages[at]!;
+      owners[at + by] = owners[at]!;
+    }
   }
 }
 

@@ -135,7 +135,8 @@ export class SimulatedIoas implements IommufdIoas, SharedContainer {
     // The I/O page table has no entry that permits nothing.
     if (permissions === 0) return EINVAL;
     // The kernel accounts after it pinned all pages, so EFAULT for a missing page comes before ENOMEM.
-    return this.#mappings.add(address, place, size, permissions) ? place : ENOMEM;
+    const index = this.#mappings.entries.gapAt(place, place + size);
+    return this.#mappings.add(index, address, place, size, permissions) ? place : ENOMEM;
   }
 
   unmap(iova: number, size: number): number {
@@ -188,7 +189,7 @@ export class SimulatedIoas implements IommufdIoas, SharedContainer {
     if (iova % this.#alignment !== 0) return EINVAL;
     if (iova + size > WRAP) return EOVERFLOW;
     if (!this.#aperture.holds(iova, size)) return EINVAL;
-    return this.#mappings.entries.overlaps(iova, iova + size) ? EEXIST : iova;
+    return this.#mappings.entries.gapAt(iova, iova + size) < 0 ? EEXIST : iova;
   }
 
   /**

@@ -28,6 +28,8 @@ const UNMAP_FLAGS = VFIO_DMA_UNMAP_FLAG_ALL | VFIO_DMA_UNMAP_FLAG_VADDR;
 const EXTENSIONS: readonly number[] = [VFIO_TYPE1_IOMMU, VFIO_TYPE1V2_IOMMU, VFIO_UNMAP_ALL, VFIO_UPDATE_VADDR];
 /** Addresses and sizes of the ioctls have 64 bits. */
 const WRAP = 2 ** 64;
+// In the checks: an imported constant is looked up each time, and a division by it stays one.
+const PAGE = PAGE_SIZE;
 
 /**
  * A simulated type 1 container of either version. Refuses what Linux refuses, in the order of the kernel's checks
@@ -129,15 +131,15 @@ export class SimulatedType1Container implements Type1Container, SharedContainer 
 
   /** The checks of a new mapping that follow those of its form. */
   #map(address: number, iova: number, size: number, flags: number): number {
-    if (this.#mappings.entries.overlaps(iova, iova + size)) return EEXIST;
+    const index = this.#mappings.entries.gapAt(iova, iova + size);
+    if (index < 0) return EEXIST;
     if (this.#mappings.entries.count === this.#options.entryLimit) return ENOSPC;
     if (!this.#aperture.holds(iova, size)) return EINVAL;
     if (this.#isFirstMissing(address, size)) return EFAULT;
     // Pages of memory that are smaller than the IOMMU's need not be side by side, and cannot be mapped by one of them.
-    if (this.#hostPageSize < this.#pageSize)
-      return this.#lock.lockable < this.#hostPageSize / PAGE_SIZE ? ENOMEM : EINVAL;
+    if (this.#hostPageSize < this.#pageSize) return this.#lock.lockable < this.#hostPageSize / PAGE ? ENOMEM : EINVAL;
     // The flags of the ioctl are the permission bits of an entry.
-    return this.#mappings.add(address, iova, size, flags) ? 0 : ENOMEM;
+    return this.#mappings.add(index, address, iova, size, flags) ? 0 : ENOMEM;
   }
 
   unmapDma(iova: number, size: number, flags = 0): number {
@@ -186,13 +188,19 @@ export class SimulatedType1Container implements Type1Container, SharedContainer 
    * The kernel pins page by page and returns the first failure: whether a missing page comes before one over the limit.
    */
   #isFirstMissing(address: number, size: number): boolean {
-    const pages = size / PAGE_SIZE;
-    const present = address >= 0 && address < this.#memory.size ? (this.#memory.size - address) / PAGE_SIZE : 0;
+    const pages = size / PAGE;
+    const present = address >= 0 && address < this.#memory.size ? (this.#memory.size - address) / PAGE : 0;
     return present < pages && present <= this.#lock.lockable;
   }
 
   #arePages(size: number, iova: number, address: number): boolean {
     const pageSize = this.#pageSize;
-    return size % pageSize === 0 && iova % pageSize === 0 && address % pageSize === 0;
+    return arePages(size, pageSize) && arePages(iova, pageSize) && arePages(address, pageSize);
   }
+}
+
+/** Whether bytes are whole pages. The remainder of a number that is no small integer takes as long as the rest. */
+function arePages(bytes: number, pageSize: number): boolean {
+  const pages = bytes / pageSize;
+  return Math.floor(pages) === pages;
 }
