@@ -20,6 +20,9 @@ export function allocateIotlbState(): IotlbState {
   };
 }
 
+/** The bits of a page number that are its place. */
+const LAST_PLACE = CACHE_PLACES - 1;
+
 /** The result of {@link SimulatedIotlb.find} for a page that is not cached. */
 export const NOT_CACHED = -1;
 
@@ -41,14 +44,14 @@ export class SimulatedIotlb {
 
   /** The entry of a page of a domain, or {@link NOT_CACHED}. */
   find(domain: number, page: number): number {
-    const place = page % CACHE_PLACES;
+    const place = page & LAST_PLACE;
     if (Atomics.load(this.#domains, place) !== domain + 1 || this.#pages[place] !== page) return NOT_CACHED;
     return this.#entries[place]!;
   }
 
   /** Caches an entry, in the device's thread only. The domain is written last: it makes the entry valid. */
   fill(domain: number, page: number, entry: number): void {
-    const place = page % CACHE_PLACES;
+    const place = page & LAST_PLACE;
     Atomics.store(this.#domains, place, 0);
     this.#pages[place] = page;
     this.#entries[place] = entry;
@@ -57,14 +60,14 @@ export class SimulatedIotlb {
 
   /** Drops a page that was just filled, because its tables may have changed meanwhile. */
   forget(page: number): void {
-    Atomics.store(this.#domains, page % CACHE_PLACES, 0);
+    Atomics.store(this.#domains, page & LAST_PLACE, 0);
   }
 
   /** Drops a run of pages of a domain. */
   dropPages(domain: number, first: number, count: number): void {
     // A run that is longer than the cache visits each place once.
     for (let i = 0; i < count && i < CACHE_PLACES; i++) {
-      const place = (first + i) % CACHE_PLACES;
+      const place = (first + i) & LAST_PLACE;
       const page = this.#pages[place]!;
       if (page >= first && page < first + count) Atomics.compareExchange(this.#domains, place, domain + 1, 0);
     }

@@ -106,7 +106,7 @@ export class SimulatedQueue {
   }
 
   get #hasStopped(): boolean {
-    return (this.#read(FSTS_REG) & QUEUE_ERROR) !== 0;
+    return (Atomics.load(this.#registers, FSTS_REG / 4) & QUEUE_ERROR) !== 0;
   }
 
   /**
@@ -158,11 +158,12 @@ export class SimulatedQueue {
     return true;
   }
 
+  /** A register of the queue, which the driver's thread alone uses. */
   #read(offset: number): number {
-    return Atomics.load(this.#registers, offset / 4) >>> 0;
+    return this.#registers[offset / 4]! >>> 0;
   }
 
   #set(offset: number, value: number): void {
-    Atomics.store(this.#registers, offset / 4, value);
+    this.#registers[offset / 4] = value;
   }
 }

@@ -98,14 +98,14 @@ export class SimulatedVtd implements VtdFacility {
 
   /** Offsets without a register read as 0. */
   read32(offset: number): number {
-    return offset >= 0 && offset < REGISTER_BYTES ? Atomics.load(this.#registers, offset >>> 2) : 0;
+    return offset >= 0 && offset < REGISTER_BYTES ? this.#get(offset) : 0;
   }
 
   /** Does not call {@link read32}: its result would be an allocated number. */
   read64(offset: number, words: Uint32Array): void {
     const isRegister = offset >= 0 && offset + 4 < REGISTER_BYTES;
-    words[0] = isRegister ? Atomics.load(this.#registers, offset >>> 2) : 0;
-    words[1] = isRegister ? Atomics.load(this.#registers, (offset >>> 2) + 1) : 0;
+    words[0] = isRegister ? this.#get(offset) : 0;
+    words[1] = isRegister ? this.#get(offset + 4) : 0;
   }
 
   /** Writes the high word last: it contains the command. */
@@ -144,8 +144,13 @@ export class SimulatedVtd implements VtdFacility {
     }
   }
 
+  #get(offset: number): number {
+    return isShared(offset) ? Atomics.load(this.#registers, offset >>> 2) : this.#registers[offset >>> 2]!;
+  }
+
   #set(offset: number, value: number): void {
-    Atomics.store(this.#registers, offset >>> 2, value);
+    if (isShared(offset)) Atomics.store(this.#registers, offset >>> 2, value);
+    else this.#registers[offset >>> 2] = value;
   }
 
   #writeFaultRecord(offset: number, value: number): void {
@@ -196,6 +201,11 @@ export class SimulatedVtd implements VtdFacility {
     if (actual !== 0) this.#caches.dropTranslations(actual, domain, page, mask);
     this.#set(IOTLB + 4, ((actual << IOTLB_ACTUAL_SHIFT) | domain) >>> 0);
   }
+}
+
+/** Whether the device's thread uses a register too: such a one is accessed in order. */
+function isShared(offset: number): boolean {
+  return offset === GSTS_REG || offset === FSTS_REG || offset >= FAULT_RECORDS;
 }
 
 /**

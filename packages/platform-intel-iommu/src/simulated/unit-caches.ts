@@ -62,8 +62,8 @@ export class UnitCaches {
     if (granularity === GLOBAL) this.#iotlb.dropAll();
     else if (granularity === DOMAIN_SELECTIVE) this.#iotlb.dropDomain(domain);
     else {
-      const count = 2 ** mask;
-      this.#iotlb.dropPages(domain, Math.floor(page / count) * count, count);
+      const count = 1 << mask;
+      this.#iotlb.dropPages(domain, page - (page & (count - 1)), count);
     }
   }
 

@@ -122,7 +122,8 @@ export class PageTable {
         done += this.largePage;
         continue;
       }
-      Atomics.store(u32, leaf + (at & this.#indexMask) * ENTRY_WORDS, this.#absent);
+      // Ordered by the invalidation that follows.
+      u32[leaf + (at & this.#indexMask) * ENTRY_WORDS] = this.#absent;
       done++;
     }
   }
