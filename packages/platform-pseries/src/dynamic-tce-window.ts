@@ -61,7 +61,7 @@ export class DynamicTceWindow {
   map(address: number, length: number, direction: DmaDirection, alignment: number): number {
     const { pageSize } = this.table;
     const inPage = address & (pageSize - 1);
-    const count = Math.ceil((inPage + length) / pageSize);
+    const count = this.table.pagesIn(inPage + length);
     this.#status = H_SUCCESS;
     if (count > this.#busPages.count) return DMA_TOO_LARGE;
     const page = this.#busPages.take(count, alignment > pageSize ? alignment / pageSize : 1, 0);
@@ -76,9 +76,9 @@ export class DynamicTceWindow {
 
   /** Unmaps what `map` returned for the same length. Returns false when the hypervisor refused. */
   unmap(offset: number, length: number): boolean {
-    const { pageSize } = this.table;
-    const inPage = offset & (pageSize - 1);
-    return this.#release((offset - inPage) / pageSize, Math.ceil((inPage + length) / pageSize));
+    const { table } = this;
+    const inPage = offset & (table.pageSize - 1);
+    return this.#release(table.pagesIn(offset - inPage), table.pagesIn(inPage + length));
   }
 
   /**

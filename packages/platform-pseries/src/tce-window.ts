@@ -16,6 +16,8 @@ export class TceWindow {
   readonly pageSize: number;
   readonly pages: number;
   readonly #facility: TceFacility;
+  /** A page is a power of two of bytes, so a product with this is exact, and cheaper than a division. */
+  readonly #pagesPerByte: number;
   readonly #liobn: number;
   readonly #baseLow: number;
   readonly #baseHigh: number;
@@ -29,11 +31,17 @@ export class TceWindow {
     this.window = window;
     this.#hasLists = multiTce && facility.multiTce !== false;
     this.pageSize = 2 ** window.pageShift;
+    this.#pagesPerByte = 1 / this.pageSize;
     this.pages = Math.floor(window.size / this.pageSize);
     this.#facility = facility;
     this.#liobn = window.liobn;
     this.#baseLow = Number(window.base & 0xffff_ffffn);
     this.#baseHigh = Number(window.base >> 32n);
+  }
+
+  /** How many pages `bytes` take from the start of a page on. */
+  pagesIn(bytes: number): number {
+    return Math.ceil(bytes * this.#pagesPerByte);
   }
 
   /** Writes the bus address of `offset` in this window as low and high word. */

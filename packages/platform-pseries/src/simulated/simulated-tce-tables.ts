@@ -87,6 +87,8 @@ export class SimulatedTceTables extends WindowedTables implements TceFacility {
   readonly multiTce: boolean;
   readonly #registers: Uint32Array;
   readonly #tables: readonly Uint32Array[];
+  /** By window: the inverse of its page size, so that an address is divided by a product, which is exact. */
+  readonly #pagesPerByte = new Float64Array(WINDOW_COUNT);
   readonly #memorySize: number;
   readonly #isStrict: boolean;
   readonly #unseen: UnseenEntries;
@@ -175,6 +177,7 @@ export class SimulatedTceTables extends WindowedTables implements TceFacility {
   override openWindow(window: number, { base, size, pageShift }: DmaWindow): void {
     const at = windowRegister(window);
     this.#registers[at + PAGE_SHIFT] = pageShift;
+    this.#pagesPerByte[window] = 2 ** -pageShift;
     this.#registers[at + BASE_LOW] = Number(base & 0xffff_ffffn);
     this.#registers[at + BASE_HIGH] = Number(base >> 32n);
     Atomics.store(this.#registers, at + ENTRIES, size / 2 ** pageShift);
@@ -217,9 +220,9 @@ export class SimulatedTceTables extends WindowedTables implements TceFacility {
     const at = windowRegister(window);
     const registers = this.#registers;
     const offset = deviceAddressOffset(low, high, registers[at + BASE_LOW]!, registers[at + BASE_HIGH]!);
-    const pageSize = 1 << this.#registers[at + PAGE_SHIFT]!;
+    const pageSize = 1 << registers[at + PAGE_SHIFT]!;
     if (this.#isStrict && (low & (pageSize - 1)) !== 0) return -1;
-    const index = Math.floor(offset / pageSize);
+    const index = Math.floor(offset * this.#pagesPerByte[window]!);
     return index < entries ? Math.max(index, -1) : -1;
   }
 
