@@ -78,7 +78,7 @@ export class DynamicTceWindow {
   unmap(offset: number, length: number): boolean {
     const { table } = this;
     const inPage = offset & (table.pageSize - 1);
-    return this.#release(table.pagesIn(offset - inPage), table.pagesIn(inPage + length));
+    return this.#release((offset - inPage) / table.pageSize, table.pagesIn(inPage + length));
   }
 
   /**

@@ -16,8 +16,7 @@ export class TceWindow {
   readonly pageSize: number;
   readonly pages: number;
   readonly #facility: TceFacility;
-  /** A page is a power of two of bytes, so a product with this is exact, and cheaper than a division. */
-  readonly #pagesPerByte: number;
+  readonly #pageShift: number;
   readonly #liobn: number;
   readonly #baseLow: number;
   readonly #baseHigh: number;
@@ -31,7 +30,7 @@ export class TceWindow {
     this.window = window;
     this.#hasLists = multiTce && facility.multiTce !== false;
     this.pageSize = 2 ** window.pageShift;
-    this.#pagesPerByte = 1 / this.pageSize;
+    this.#pageShift = window.pageShift;
     this.pages = Math.floor(window.size / this.pageSize);
     this.#facility = facility;
     this.#liobn = window.liobn;
@@ -39,9 +38,9 @@ export class TceWindow {
     this.#baseHigh = Number(window.base >> 32n);
   }
 
-  /** How many pages `bytes` take from the start of a page on. */
+  /** How many pages 1 to 2^32 bytes take from the start of a page on. */
   pagesIn(bytes: number): number {
-    return Math.ceil(bytes * this.#pagesPerByte);
+    return ((bytes - 1) >>> this.#pageShift) + 1;
   }
 
   /** Writes the bus address of `offset` in this window as low and high word. */
@@ -96,7 +95,7 @@ export class TceWindow {
     const bus = this.#bus;
     this.writeBusAddress(page * this.pageSize, bus, 0);
     const tceLow = (address | permission) >>> 0;
-    return this.#facility.putTce(this.#liobn, bus[0]!, bus[1]!, tceLow, Math.floor(address / WORD));
+    return this.#facility.putTce(this.#liobn, bus[0]!, bus[1]!, tceLow, (address / WORD) >>> 0);
   }
 
   #putEach(page: number, count: number, address: number, permission: number): number {

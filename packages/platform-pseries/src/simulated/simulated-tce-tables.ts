@@ -222,8 +222,8 @@ export class SimulatedTceTables extends WindowedTables implements TceFacility {
     const offset = deviceAddressOffset(low, high, registers[at + BASE_LOW]!, registers[at + BASE_HIGH]!);
     const pageSize = 1 << registers[at + PAGE_SHIFT]!;
     if (this.#isStrict && (low & (pageSize - 1)) !== 0) return -1;
-    const index = Math.floor(offset * this.#pagesPerByte[window]!);
-    return index < entries ? Math.max(index, -1) : -1;
+    const pages = offset * this.#pagesPerByte[window]!;
+    return pages >= 0 && pages < entries ? pages | 0 : -1;
   }
 
   #begin(): void {
