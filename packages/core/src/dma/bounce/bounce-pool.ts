@@ -6,6 +6,7 @@ export const BOUNCE_SEGMENT_SLOTS = 128;
 const SEGMENT_SIZE = BOUNCE_SLOT_SIZE * BOUNCE_SEGMENT_SLOTS;
 const IN_SLOT = BOUNCE_SLOT_SIZE - 1;
 const PAGE_SIZE = 4096;
+const FEW_SLOTS = 16;
 
 /** How to set up a {@link BouncePool}. */
 export interface BouncePoolOptions {
@@ -109,7 +110,7 @@ export class BouncePool {
   give(at: number, length: number): void {
     const slot = Math.floor(at / BOUNCE_SLOT_SIZE);
     const count = slotsOf((at & IN_SLOT) + length);
-    this.#used.fill(0, slot, slot + count);
+    this.#mark(slot, count, 0);
     this.#inUse -= count;
   }
 
@@ -145,16 +146,25 @@ export class BouncePool {
     const at = this.#base + slot * BOUNCE_SLOT_SIZE;
     if ((at & mask) !== bits) return 1;
     const last = at + count * BOUNCE_SLOT_SIZE - 1;
-    if (Math.floor(at / this.#boundary) !== Math.floor(last / this.#boundary)) return 1;
+    const boundary = this.#boundary;
+    // In front of the first boundary, or without any, nothing is divided.
+    if (last >= boundary && Math.floor(at / boundary) !== Math.floor(last / boundary)) return 1;
     for (let run = 0; run < count; run++) if (this.#used[slot + run] !== 0) return run + 1;
     return 0;
   }
 
   #claim(area: number, slot: number, count: number): number {
-    this.#used.fill(1, slot, slot + count);
+    this.#mark(slot, count, 1);
     this.#inUse += count;
     this.#next[area] = slot + count;
     return slot;
+  }
+
+  /** A few slots in a loop: a call of the engine's `fill` takes as long as some twenty of them. */
+  #mark(slot: number, count: number, isUsed: 0 | 1): void {
+    const used = this.#used;
+    if (count > FEW_SLOTS) used.fill(isUsed, slot, slot + count);
+    else for (let i = slot; i < slot + count; i++) used[i] = isUsed;
   }
 }
 
