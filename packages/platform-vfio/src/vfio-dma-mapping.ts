@@ -61,7 +61,7 @@ export class VfioDmaMapping extends ZeroCopyDmaMapping {
   ) {
     const { pageSize } = iovas;
     // One page more, for a buffer that begins in the middle of a page.
-    const slots = iovas.openSlots(wholePages(MAX_MAPPING_SIZE, pageSize) + pageSize, capacity);
+    const slots = iovas.openSlots(Math.ceil(MAX_MAPPING_SIZE / pageSize) * pageSize + pageSize, capacity);
     const limits = {
       addressBits: iovas.addressBits,
       maxMappingSize: Math.min(MAX_MAPPING_SIZE, slots.slotBytes - pageSize),
@@ -206,8 +206,10 @@ export class VfioDmaMapping extends ZeroCopyDmaMapping {
     throw new TypeError(`pin returned ${reason} for ${length} bytes`);
   }
 
+  /** Rounds up to pages, without a division. */
   #wholePages(bytes: number): number {
-    return wholePages(bytes, this.#pageSize);
+    const over = bytes & this.#inPage;
+    return over === 0 ? bytes : bytes + this.#pageSize - over;
   }
 }
 
@@ -217,8 +219,4 @@ function partialPageError(address: number, length: number, pageSize: number): Dm
   return new DmaError('ERR_DMA_RANGE', `${what}: the device would also reach what lies beside them`, {
     hint: `map memory that begins at a multiple of ${page} and ends at one, or platform.partialPages: widen`,
   });
-}
-
-function wholePages(bytes: number, pageSize: number): number {
-  return Math.ceil(bytes / pageSize) * pageSize;
 }

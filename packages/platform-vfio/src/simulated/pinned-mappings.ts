@@ -88,7 +88,7 @@ export class PinnedMappings {
 /** How many mappings there is room for at the start. The arrays grow by doubling. */
 const FIRST_ROOM = 1024;
 /** So many mappings are moved faster by a loop than by a call. */
-const FEW = 8;
+const FEW = 16;
 
 /**
  * The mappings of a container in ascending order of their I/O virtual addresses, as the kernel keeps them in a tree.
