@@ -198,7 +198,7 @@ export class VfioDmaMapping extends ZeroCopyDmaMapping {
 
   #kept(address: number, iova: number, length: number): KeptMapping {
     const inPage = address % this.#pageSize;
-    return { address: address - inPage, iova, size: wholePages(inPage + length, this.#pageSize) };
+    return { address: address - inPage, iova, size: this.#wholePages(inPage + length) };
   }
 
   /** Never called: `pin` throws the errors of regions itself. */
