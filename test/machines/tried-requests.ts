@@ -1,10 +1,10 @@
 /** What `ALL_REQUESTS` is set for, by `npm run machines`: as many requests as the profiles ask for. */
-const ALL = process.env['ALL_REQUESTS'] !== undefined;
+export const TRIES_ALL: boolean = process.env['ALL_REQUESTS'] !== undefined;
 
 /**
  * How many of the requests that a profile asks for a test makes of it, to end in time: a fifth, or another `part` where
  * a profile has many runs that differ little.
  */
 export function triedRequests(requests: number, part = 1 / 5): number {
-  return ALL ? requests : Math.ceil(requests * part);
+  return TRIES_ALL ? requests : Math.ceil(requests * part);
 }

@@ -79,7 +79,9 @@ export class SimulatedCommands {
   #execute(at: number): boolean {
     const { u32 } = this.#memory;
     const first = Atomics.load(u32, at);
-    const [second, third, fourth] = [u32[at + 1]!, u32[at + 2]!, u32[at + 3]!];
+    const second = u32[at + 1]!;
+    const third = u32[at + 2]!;
+    const fourth = u32[at + 3]!;
     switch (second >>> command.OPERATION_SHIFT) {
       case command.COMPLETION_WAIT:
         return (second & WAIT_RESERVED) === 0 && this.#complete(first, second & ADDRESS_HIGH, third, fourth);

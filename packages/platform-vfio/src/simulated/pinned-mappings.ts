@@ -238,7 +238,10 @@ export class DmaEntries {
     const pages = this.#pages;
     const owners = this.#owners;
     if (to - from > FEW) {
-      for (const array of [starts, ends, pages, owners]) array.copyWithin(from + by, from, to);
+      starts.copyWithin(from + by, from, to);
+      ends.copyWithin(from + by, from, to);
+      pages.copyWithin(from + by, from, to);
+      owners.copyWithin(from + by, from, to);
       return;
     }
     const step = by > 0 ? -1 : 1;
