@@ -93,7 +93,8 @@ export class VfioPlatform implements Platform {
   }
 
   /**
-   * Has the process call exec, and keeps what is mapped: devices go on. Throws {@link CodedError}, as `keepOverExec` does.
+   * Has the process call exec, and keeps what is mapped: devices go on. Throws {@link CodedError}, as `keepOverExec`
+   * does.
    */
   exec(): void {
     keepOverExec(
