@@ -45,8 +45,8 @@ export interface RealmConversion extends MemoryConversion {
 /**
  * A guest whose memory is protected from devices: either encrypted, or out of their reach except for one pool. Rings
  * are in shared memory. Buffers stay private and are copied through one pool that all queues use. A device address is
- * the physical address of a shared page; in a realm of Arm CCA with the top bit set, so that its device, trusted or not,
- * reaches the shared half (Linux `dma_addr_unencrypted`).
+ * the physical address of a shared page; in a realm of Arm CCA with the top bit set, so that its device, trusted or
+ * not, reaches the shared half (Linux `dma_addr_unencrypted`).
  */
 export class SevPlatform implements Platform {
   readonly name = 'sev';

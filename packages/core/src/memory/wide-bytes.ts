@@ -8,7 +8,8 @@ const FILLED = 2 ** 30;
  * Bytes of a buffer that is longer than the longest byte array of this Node: behaves as a `Uint8Array` over all of it.
  * `subarray` gives a plain array of its range, and `slice`, `fill`, `set` and `copyWithin` work on one, so they are as
  * fast as ever; one byte by its index takes about a tenth of a microsecond. A range has at most the 4 GiB of such an
- * array, and a longer one is a `RangeError` of V8, except for `fill`. Native functions refuse the whole; give them a `subarray`.
+ * array, and a longer one is a `RangeError` of V8, except for `fill`. Native functions refuse the whole; give them a
+ * `subarray`.
  */
 export function wideBytes(buffer: ArrayBufferLike): Uint8Array {
   const size = buffer.byteLength;

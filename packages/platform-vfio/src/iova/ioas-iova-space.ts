@@ -22,8 +22,8 @@ export class IoasIovaSpace implements IovaSpace {
   #pinnedBytes = 0;
 
   /**
-   * Lets the kernel choose addresses from `start` on and below `behind`, or anywhere without them. Throws {@link DmaError} `ERR_DMA_RANGE`
-   * when no usable address is there.
+   * Lets the kernel choose addresses from `start` on and below `behind`, or anywhere without them. Throws
+   * {@link DmaError} `ERR_DMA_RANGE` when no usable address is there.
    */
   constructor(ioas: IommufdIoas, start: number | undefined, behind: number = Infinity) {
     const info = ioas.info();

@@ -19,8 +19,8 @@ const LEAST_PAGES = 2n;
 
 /**
  * Chooses the addresses that a domain hands out: `aperture` bytes inside of what the unit translates and outside of its
- * reserved regions and below `behind`, what the device can address, without page 0, as high below 2 GiB as possible. Where no gap is that large, the largest one.
- * Throws {@link DmaError} `ERR_IOMMU_UNSUPPORTED` where there is none.
+ * reserved regions and below `behind`, what the device can address, without page 0, as high below 2 GiB as possible.
+ * Where no gap is that large, the largest one. Throws {@link DmaError} `ERR_IOMMU_UNSUPPORTED` where there is none.
  */
 export function chooseWindow(
   config: IommuConfig,

@@ -165,7 +165,10 @@ export class BouncedDmaMapping extends ForwardingDmaMapping {
   }
 }
 
-/** A region and its copy in shared memory, from byte `start` of that on. A sync copies in the direction of the mapping only. */
+/**
+ * A region and its copy in shared memory, from byte `start` of that on. A sync copies in the direction of the mapping
+ * only.
+ */
 class BouncedRegion implements DmaRegion {
   readonly address: number;
   readonly length: number;
