@@ -102,7 +102,7 @@ describe('virtio-platform matrix', () => {
   it('gives every cell as JSON and as a line of CSV', async () => {
     const rows = JSON.parse((await commandHere(['matrix', '--json'])).stdout) as MatrixRow[];
     const cells = rows.flatMap((row) => row.cells);
-    expect(cells).toHaveLength(11 * 16 * 2);
+    expect(cells).toHaveLength(12 * 16 * 2);
     for (const { outcome, path, refusal, rule, source } of cells) {
       expect((outcome === 'refused') === (path === null)).toBe(true);
       expect((outcome === 'refused') === (refusal !== null)).toBe(true);

@@ -61,6 +61,7 @@ const LINUX: Readonly<Record<string, readonly [behindIommu: string, plain: strin
   'pseries-partial-identity': [INSISTS, 'path physical'],
   'pseries-dynamic': [INSISTS, 'path physical'],
   'pseries-default': [INSISTS, 'path physical'],
+  'pseries-single-tce': [INSISTS, 'path physical'],
   'pseries-secure-linear': RESTRICTED,
   'pseries-secure-dynamic': RESTRICTED,
   vfio: [INSISTS, 'EPERM unprivileged-needs-isolation'],
@@ -76,6 +77,8 @@ const LINUX: Readonly<Record<string, readonly [behindIommu: string, plain: strin
   smmuv3: [INSISTS, 'path physical'],
   'smmuv3-passthrough': [INSISTS, 'path physical'],
   'smmuv3-hardware': [INSISTS, 'ENODEV real-iommu-needs-access-platform'],
+  pkvm: RESTRICTED,
+  'arm-realm-alias': RESTRICTED,
 };
 
 describe('a balloon on each shipped platform', () => {

@@ -116,7 +116,7 @@ describe.skipIf(!QEMU_TESTS.mayRun)(`QEMU's machines (${QEMU_TESTS.needs})`, () 
   it.each(PROFILES)('%s runs as it expects', { timeout: PROFILE_TIMEOUT_MS }, async (name) => {
     const { environment, left } = temporaryFolder();
     const isAlike = ALIKE.includes(name);
-    const requests = isAlike ? triedRequests(20_000, 1 / 50) : triedRequests(20_000);
+    const requests = triedRequests(20_000, isAlike ? 1 / 50 : 1 / 10);
     const tried = LARGE.includes(name) || isAlike ? ['--set', `workload.requests=${requests}`] : [];
     const half = HALVED.includes(name) && !TRIES_ALL ? ['--shard', '1/2'] : [];
     const result = await virtioPlatform(['run', join(FOLDER, name), '--json', ...tried, ...half], environment);

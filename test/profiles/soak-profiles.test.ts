@@ -10,7 +10,7 @@ const profiles = (await Promise.all(readdirSync(FOLDER).map((name) => loadProfil
 /** `npm run soak` runs all million requests of each; here are the first ones. */
 describe('the profiles of the soak', () => {
   it('ask for a million requests on each platform', () => {
-    expect(new Set(profiles.map(({ platform }) => platform.use)).size).toBe(6);
+    expect(new Set(profiles.map(({ platform }) => platform.use)).size).toBe(8);
     for (const { workload } of profiles) expect(workload.requests).toBe(1_000_000);
   });
 
