@@ -17,7 +17,7 @@ const TIMEOUT_MS = 60_000;
  * The heap has up to five samples, whatever is asked for; the time needs no more than it takes to see some. As a
  * program has it that does not raise the budget for inlining.
  */
-const AMOUNT: MeasuringAmount = { requests: 50_000, samples: 2, seconds: 0, raisesBudget: false };
+const AMOUNT: MeasuringAmount = { requests: 20_000, samples: 2, seconds: 0, raisesBudget: false };
 
 async function measureRounds(tasks: readonly MeasureTask[]): Promise<readonly RoundsMeasurement[]> {
   const measurements = await measureTasks(tasks, AMOUNT);
