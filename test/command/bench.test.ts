@@ -76,8 +76,8 @@ describe('bench', () => {
     expect(status).toBe(0);
     expect(stdout).toContain('Nothing is compared with C');
     expect(stdout).toMatch(/^case +ns noise bytes$/m);
-    expect(stdout.match(/^(?:split|packed)\/\S+ +[\d.]+ +0 % +[\d.]+$/gm)).toHaveLength(8);
-    expect(stdout).toMatch(/^help +[\d.]+ +0 % +[\d.]+$/m);
+    expect(stdout.match(/^(?:split|packed)\/\S+ +[-\d.,]+ +0 % +[-\d.,]+$/gm)).toHaveLength(8);
+    expect(stdout).toMatch(/^help +[-\d.,]+ +0 % +[-\d.,]+$/m);
   });
 
   it('lists its cases, as lines and as an array', async () => {
