@@ -144,7 +144,7 @@ describe('virtio-platform run --sanitize', () => {
     );
     expect(text).toContain('\n    buffer   device address 0x3ff00000 of block\n');
     expect(text).toMatch(
-      /\n {4}misused {2}RogueAccesses\.afterBuffer \(packages\/machine-simulated\/src\/rogue-accesses\.ts:\d+:\d+\)\n/,
+      /\n {4}misused {2}RogueAccesses\.#makeDue \(packages\/machine-simulated\/src\/rogue-accesses\.ts:\d+:\d+\)\n/,
     );
     expect(text).toContain('\n    do       map before');
     expect(text).not.toContain('\u001B[');
