@@ -42,7 +42,7 @@ export async function measureSubject(
   return { best: percentiles.p50, samples: [], percentiles, bytesPerRequest: null, pauses };
 }
 
-/** A request of a back-end takes as long as a hundred of a ring. */
+/** A request of a back-end takes so much longer than one of a ring that a tenth of them make a sample. */
 const BACK_END_SHARE = 10;
 
 /** A process beside a back-end of its own, which has the next core. */
@@ -57,9 +57,10 @@ async function measureFrontEnd(
   try {
     const { socket } = daemon;
     const requests = Math.ceil(settings.requests / BACK_END_SHARE);
-    const ours: BenchSubject = { name: OURS, kind: 'task', task: { kind: 'front-end', socket, depth } };
-    const words = { parameters: [socket, `${depth}`] } as const;
-    const subject = program === undefined ? ours : ({ name: C_CHECKED, kind: 'reference', program, ...words } as const);
+    const subject: BenchSubject =
+      program === undefined
+        ? { name: OURS, kind: 'task', task: { kind: 'front-end', socket, depth } }
+        : { name: C_CHECKED, kind: 'reference', program, parameters: [socket, `${depth}`] };
     return await measureSubject(subject, { ...settings, requests }, reference, place);
   } finally {
     await daemon.end();

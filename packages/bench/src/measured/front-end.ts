@@ -19,14 +19,14 @@ const WAIT_MS = 5000;
 const OK = 0;
 
 /**
- * The driver of a disk of a vhost-user back-end, in the loop of a run: it keeps so many reads in flight, and where none
+ * The driver of a disk of a vhost-user back-end, in the loop of a run: it keeps `depth` reads in flight, and where none
  * came back it looks once more with notifications enabled, and waits.
  */
 export class FrontEnd implements Measured {
   readonly perRound: number = PER_ROUND;
   readonly #driver: BlockDriver;
   readonly #context: DriverContext;
-  #called = 0;
+  #made = 0;
 
   private constructor(driver: BlockDriver, context: DriverContext) {
     this.#driver = driver;
@@ -59,7 +59,7 @@ export class FrontEnd implements Measured {
     const [driver, { transport, notify }] = [this.#driver, this.#context];
     const { queue } = driver;
     for (let done = 0; done < PER_ROUND;) {
-      while (driver.read((this.#called % BLOCKS) * BLOCK, BLOCK) >= 0) this.#called++;
+      while (driver.read((this.#made % BLOCKS) * BLOCK, BLOCK) >= 0) this.#made++;
       if (driver.publish()) notify(queue);
       const came = driver.poll();
       for (let i = 0; i < came; i++) {
@@ -69,7 +69,7 @@ export class FrontEnd implements Measured {
       done += came;
       if (came > 0) queue.disableNotifications();
       else if (queue.enableNotifications() && transport.wait(WAIT_MS) !== 'notified')
-        throw new RangeError('it stopped');
+        throw new RangeError('the back-end did not notify in time');
     }
   }
 }
