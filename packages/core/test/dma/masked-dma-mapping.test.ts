@@ -87,6 +87,16 @@ describe('MaskedDmaMapping', () => {
     expect(() => region.release()).toThrow(RangeError);
   });
 
+  it('gives back each buffer of its own, for any capacity', () => {
+    const { mapping } = setUp({ capacity: 3 });
+    const words = new Uint32Array(2);
+    for (let round = 0; round < 10; round++) {
+      const ids = [END, 4096, END + 64].map((at) => mapping.map(at, 8, DmaDirection.ToDevice, words, 0));
+      for (const id of ids) mapping.unmap(id, 0);
+      expect(mapping.statistics).toMatchObject({ live: 0, maps: 3 * (round + 1), unmaps: 3 * (round + 1) });
+    }
+  });
+
   it('has as many mappings as its capacity, of both kinds together', () => {
     const { mapping } = setUp({ capacity: 2 });
     const words = new Uint32Array(2);

@@ -5,8 +5,8 @@ import {
   type DmaLimits,
   type DmaMapping,
   type DmaPath,
+  type DmaStatistics,
 } from '../dma-mapping.ts';
-import type { DmaStatistics } from '../dma-mapping.ts';
 import type { DmaDirection, DmaRegion } from '../dma-region.ts';
 import { MappingTable } from '../mapping-table.ts';
 
@@ -33,8 +33,8 @@ export class MaskedDmaMapping implements DmaMapping {
     const end = direct.limits.reach ?? Infinity;
     this.path = direct.path;
     // A buffer may lie anywhere. The longest one is that of the slots, wherever it lies, as dma_max_mapping_size says.
-    const limits = { ...direct.limits, reach: undefined, copiedFrom: end, maxMappings: capacity };
-    this.limits = { ...limits, maxMappingSize, minAlignMask };
+    const own = { reach: undefined, copiedFrom: end, maxMappings: capacity, maxMappingSize, minAlignMask };
+    this.limits = { ...direct.limits, ...own };
     this.#direct = direct;
     this.#bounced = bounced;
     this.#end = end;
@@ -58,9 +58,7 @@ export class MaskedDmaMapping implements DmaMapping {
     if (length > this.limits.maxMappingSize) return DMA_TOO_LARGE;
     const inner = this.#of(address, length).map(address, length, direction, words, at);
     if (inner < 0) return inner;
-    const id = table.open(address, length, direction);
-    table.tag[id % table.capacity] = inner;
-    return id;
+    return table.open(address, length, direction, inner);
   }
 
   unmap(id: number, written: number): void {
