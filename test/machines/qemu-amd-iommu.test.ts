@@ -80,7 +80,7 @@ describe.skipIf(!QEMU_TESTS.mayRun)("QEMU's amd-iommu", () => {
         access: 'read or write',
         cause: 'unmapped',
         length: PAGE - 3,
-        detail: expect.stringContaining('QEMU traced a page fault'),
+        detail: expect.stringContaining('the machine noticed the refused access'),
       },
     ]);
   });

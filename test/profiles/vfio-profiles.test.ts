@@ -132,7 +132,7 @@ describe('the profiles of the kinds of container', () => {
         code: 'ERR_PLUGIN_EXEC',
         message: expect.stringMatching(
           new RegExp(
-            `has a container of ${container}, which knows no other addresses .*, and workload.disruptions has do: exec`,
+            `has a container of ${container}, which cannot give .* other addresses .*, and workload.disruptions has do: exec`,
           ),
         ),
         hint: expect.stringContaining('container: type1v2'),

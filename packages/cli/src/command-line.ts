@@ -22,11 +22,11 @@ import type { ReporterChoice } from './reporters/reporter-choice.ts';
 import type { TextInput } from './run/profile-sources.ts';
 import {
   filterOf,
+  jobsOf,
   reportersOf,
   runOptions,
   setOption,
   shardOption,
-  sharedWords,
   withBailCount,
   type RunArguments,
 } from './run/run-arguments.ts';
@@ -150,25 +150,6 @@ function wholeNumber(least: number, most: number = Number.MAX_SAFE_INTEGER): (te
   };
 }
 
-/** The processes of `run --jobs`: what each is given of the command line. */
-function jobsOf(
-  count: number,
-  profiles: readonly string[],
-  options: RunOptions,
-): { readonly count: number; readonly words: readonly string[] } {
-  const { sanitize = false, pluginsOutside, programs, pluginTimeout: timeout } = options;
-  const words = [
-    'run',
-    ...profiles,
-    ...sharedWords(options),
-    ...(sanitize ? ['--sanitize'] : []),
-    ...(programs === false ? ['--no-programs'] : []),
-    ...(pluginsOutside === false ? ['--no-plugins-outside'] : []),
-    ...(timeout === undefined ? [] : ['--plugin-timeout', `${timeout / 1000}`]),
-  ];
-  return { count, words };
-}
-
 function allowedPlugins({
   pluginsOutside,
   programs,
@@ -248,7 +229,7 @@ export async function runCommandLine(
         });
       }
       if (options.jobs !== undefined && profiles.includes('-')) command.error('error: --jobs has no standard input');
-      const jobs = options.jobs !== undefined && options.jobs > 1 ? jobsOf(options.jobs, profiles, options) : undefined;
+      const jobs = jobsOf(profiles, options);
       const chosen = { ...told, filter, shard, jobs, bail, seed, repeat, set, sanitize, trace, report };
       return run(json, async () => {
         const { runCommand } = await import('./commands/run.ts');

@@ -119,7 +119,7 @@ export const qemuOptionsSchema: z.ZodType<QemuOptions> = z
   })
   .refine(({ board, iommu }) => iommu !== 'intel' || board === 'q35', {
     path: ['iommu'],
-    error: 'only q35 can have an Intel IOMMU; pseries has its own IOMMU, and the other boards have none',
+    error: 'only q35 can have an Intel IOMMU: QEMU makes one on no other board',
   })
   .refine(({ board, bus }) => bus === undefined || busesOf(board).includes(bus), {
     path: ['bus'],
@@ -136,7 +136,7 @@ export const qemuOptionsSchema: z.ZodType<QemuOptions> = z
   .refine((options) => options.iommu === 'none' || busOf(options) === 'pci', {
     path: ['iommu'],
     error:
-      'an IOMMU tells devices by their requester id, and a device on virtio-mmio has none: use a board with PCI, ' +
+      'an IOMMU tells devices apart by their requester id, and one on virtio-mmio has none: use a board with PCI, ' +
       'and on virt machine.bus: pci',
   })
   .refine((options) => options.slot === undefined || busOf(options) === 'mmio', {

@@ -458,7 +458,7 @@ export class SimulatedDevice implements DeviceQueues {
     this.#fail();
   }
 
-  /** What follows a refused access ends with the reset that it comes with. */
+  /** What is in flight at the first reset is done before it, so that the reset ends what a refused access leads to. */
   #reset(): void {
     this.#guard(-1, () => this.#rogue.beforeReset());
     this.#guard(-1, () => this.#notifications.ends(this.#liveQueues()));

@@ -39,14 +39,16 @@ export const vfioMachineSchema: z.ZodType<VfioMachineOptions, VfioMachineInput> 
     .enum(CONTAINERS)
     .default('type1v2')
     .describe(
-      'How the kernel assigns the device, as in platform.container: type1, type1v2, iommufd, iommufd-type1 or iommufd-type1v2. Default type1v2.',
+      'How the kernel assigns the device, as in platform.container: type1, type1v2, iommufd, iommufd-type1 or ' +
+        'iommufd-type1v2. Default type1v2.',
     ),
   sharesWith: z
     .array(z.string().regex(PCI_ADDRESS, { error: NOT_AN_ADDRESS }))
     .max(64)
     .default([])
     .describe(
-      'PCI addresses of other devices to put into the same container. They reach the same memory, which is locked once. Default none.',
+      'PCI addresses of other devices to put into the same container. They reach the same memory, which is ' +
+        'locked once. Default none.',
     ),
   interrupts: z
     .enum(INTERRUPT_MODES)

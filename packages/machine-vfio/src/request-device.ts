@@ -111,7 +111,7 @@ function requestFromIommufd(
   disposal: Disposal,
 ): AssignedDevice {
   const iommufd = open('/dev/iommu', disposal);
-  const addresses = [address, ...sharesWith.filter((other) => other !== address)];
+  const addresses = [...new Set([address, ...sharesWith])];
   const devices = addresses.map((name) => [name, open(deviceFileOf(name), disposal)] as const);
   const bind = new NativeBuffer(16);
   const attach = new NativeBuffer(12);

@@ -19,6 +19,19 @@ export const busAddress: z.ZodType<bigint, number | bigint> = z
   })
   .meta({ anyOf: [{ type: 'integer', minimum: 0, multipleOf: PAGE_SIZE }] });
 
+/** Low bits of addresses are below this: half of the 256 KiB that a segment of bounce slots has. */
+const LOW_BITS_END = 0x2_0000;
+
+/** The schema of a mask of low address bits, one less than a power of two and below 0x20000; 0 unless given. */
+export const lowBitsMask: z.ZodType<number, number | bigint | undefined> = z
+  .union([z.number(), z.bigint()])
+  .transform(Number)
+  .refine((mask) => Number.isInteger(mask) && mask >= 0 && mask < LOW_BITS_END && (mask & (mask + 1)) === 0, {
+    error: 'must be a mask of low address bits, one less than a power of two and below 0x20000: 0xfff',
+  })
+  .meta({ anyOf: [{ type: 'integer', minimum: 0, maximum: LOW_BITS_END - 1 }] })
+  .prefault(0);
+
 /** The schema of a whole number that is a power of two, from 1 to `maximum`. */
 export function powerOfTwo(maximum: number): z.ZodType<number, number> {
   return z

@@ -13,5 +13,6 @@ export type Takeover = (typeof TAKEOVERS)[number];
 export const takeoverSchema: z.ZodType<Takeover, Takeover> = z
   .enum(TAKEOVERS)
   .describe(
-    'The guest takes over live tables of a kernel before it. kexec: nothing of them is left. kdump: what is mapped stays mapped, because devices may still use it.',
+    'The guest takes over live tables of a kernel before it. kexec: nothing of them is left. kdump: what is ' +
+      'mapped stays mapped, because devices may still use it.',
   );

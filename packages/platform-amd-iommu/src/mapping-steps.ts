@@ -1,16 +1,10 @@
+import { IDENTITY_STEPS } from '@virtio-platform/core';
 import type { DomainKind } from '@virtio-platform/core/dma';
 import type { MappingSteps } from '@virtio-platform/core/negotiation';
 
 const INVALIDATE =
-  'The guest clears the entries, adds INVALIDATE_IOMMU_PAGES and COMPLETION_WAIT to the command buffer, and waits for ' +
-  'the number that the unit stores: until then the device could still reach the pages.';
-
-const PHYSICAL: Pick<MappingSteps, 'map' | 'unmap' | 'region' | 'release'> = {
-  map: 'The domain leads each address to itself, so the device gets the physical address and no entry changes.',
-  unmap: 'No entry changes: the device could still reach the bytes.',
-  region: 'The region keeps its physical address, and no entry changes.',
-  release: 'The memory goes back to the guest; no entry changes.',
-};
+  'The guest clears the entries, adds INVALIDATE_IOMMU_PAGES and COMPLETION_WAIT to the command buffer, and ' +
+  'waits for the number that the unit stores: until then the device could still reach the pages.';
 
 /** What mapping does, by the kind of domain. */
 export const MAPPING_STEPS: Readonly<Record<DomainKind, MappingSteps>> = {
@@ -26,8 +20,8 @@ export const MAPPING_STEPS: Readonly<Record<DomainKind, MappingSteps>> = {
       'translation from its cache.',
   },
   'pass-through': {
-    ...PHYSICAL,
+    ...IDENTITY_STEPS,
     access: 'The device table entry has mode 0, so the unit lets the addresses through: they are physical ones.',
   },
-  identity: { ...PHYSICAL, access: 'The unit walks page tables that lead each address to itself.' },
+  identity: { ...IDENTITY_STEPS, access: 'The unit walks page tables that lead each address to itself.' },
 };

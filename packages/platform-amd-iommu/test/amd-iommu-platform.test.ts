@@ -184,7 +184,7 @@ describe('AmdIommuPlatform', () => {
     expect(() => new AmdIommuPlatform(options, memory, deaf)).toThrow('first invalidation of all caches');
   });
 
-  it('finds a PCI function whose capabilities lead in a circle', () => {
+  it('refuses a PCI function whose capabilities lead in a circle', () => {
     const memory = new GuestMemory(new SharedArrayBuffer(16 * MIB));
     const options = amdIommuOptionsSchema.parse({});
     const unit = new MoodyUnit(memory, options.unit);

@@ -1,17 +1,16 @@
-import { type AddressRange, type MappingRequest, type Platform } from '@virtio-platform/core';
-import type { DeviceAddressing, DmaMapping, DmaPath, DomainKind } from '@virtio-platform/core/dma';
+import { IommuPlatform, plainDeviceRule, type IommuFacts } from '@virtio-platform/core';
+import type { DeviceAddressing, DomainKind } from '@virtio-platform/core/dma';
 import { LeakLog, type GuestMemory } from '@virtio-platform/core/memory';
-import { REFERENCES, type NegotiationRule, type PlatformTraits } from '@virtio-platform/core/negotiation';
-import type { ByteOrder } from '@virtio-platform/core/queue';
-import { VIRTIO_F_ACCESS_PLATFORM } from '@virtio-platform/core/features';
-import { FailingInvalidationQueue } from './unit/failing-invalidation-queue.ts';
-import { FailingVtdFacility } from './unit/failing-vtd-facility.ts';
+import { REFERENCES, type NegotiationRule } from '@virtio-platform/core/negotiation';
+import { openDomain, type OpenedDomain } from './domain/opened-domain.ts';
 import { failsAny, type IntelIommuOptions } from './intel-iommu-options.ts';
 import { MAPPING_STEPS } from './mapping-steps.ts';
-import { openDomain, type OpenedDomain } from './domain/opened-domain.ts';
 import { takeOverUnit, type TakenUnit } from './takeover/take-over-unit.ts';
-import { type VtdFacility } from './unit/vtd-facility.ts';
+import { FailingInvalidationQueue } from './unit/failing-invalidation-queue.ts';
+import { FailingVtdFacility } from './unit/failing-vtd-facility.ts';
+import type { VtdFacility } from './unit/vtd-facility.ts';
 import type { VtdFault } from './unit/vtd-fault.ts';
+
 const ADDRESS_MEANINGS: Readonly<Record<DomainKind, string>> = {
   translated:
     'each buffer gets I/O virtual pages of its own below 2 GiB, with an entry of exactly its permissions for each page',
@@ -19,22 +18,12 @@ const ADDRESS_MEANINGS: Readonly<Record<DomainKind, string>> = {
   identity: 'page tables lead each address to itself, which was probed',
 };
 
-/**
- * The kernel of an x86 guest behind Intel VT-d. The constructor starts the unit, as a kernel does at boot: a device
- * behind the unit reaches only mapped memory, even if its driver breaks the rules. A device that bypasses the unit is
- * not affected.
- */
-export class IntelIommuPlatform implements Platform {
+/** The kernel of an x86 guest behind Intel VT-d, whose faults are read from its fault registers and cleared there. */
+export class IntelIommuPlatform extends IommuPlatform<VtdFault, OpenedDomain> {
   readonly name = 'intel-iommu';
   readonly rules: readonly NegotiationRule[];
-  readonly guestByteOrder: ByteOrder = 'little';
-  /** Memory behind I/O virtual pages whose invalidation the unit did not confirm. */
-  readonly leaks: LeakLog;
   readonly #options: IntelIommuOptions;
-  readonly #mappedPath: 'translated' | 'identity';
   #freeFormer: (() => void) | undefined;
-  #traits: PlatformTraits | undefined;
-  #domain: OpenedDomain | undefined;
 
   /**
    * Starts the unit. Throws {@link DmaError} when that fails, and then the tables are freed if the unit confirmed its
@@ -48,81 +37,30 @@ export class IntelIommuPlatform implements Platform {
     freeFormer?: () => void,
     addressing?: DeviceAddressing,
   ) {
-    const { domain } = options;
-    this.#freeFormer = freeFormer;
-    this.#options = options;
-    this.leaks = new LeakLog(memory);
-    this.#mappedPath = domain === 'translated' ? 'translated' : 'identity';
     const unit = failing(facility, memory, options);
     const taken = options.takeover && takeOverUnit(unit, memory, options);
+    const leaks = new LeakLog(memory);
+    super(options.domain, openDomain(unit, memory, options, leaks, taken?.former, addressing), leaks);
+    this.#options = options;
+    this.#freeFormer = freeFormer;
     this.rules = [...intelIommuRules(options), ...(taken === undefined ? [] : [takeoverRule(taken)])];
-    this.#domain = openDomain(unit, memory, options, this.leaks, taken, addressing);
   }
 
-  /** The first read probes a page, so that the traits state verified facts. */
-  get traits(): PlatformTraits {
-    this.#traits ??= this.#stateTraits(this.#opened());
-    return this.#traits;
-  }
-
-  /** Bytes of I/O virtual addresses that stay unused because the unit did not confirm their invalidation. */
-  get keptBytes(): number {
-    return this.#domain?.keptBytes ?? 0;
-  }
-
-  openMapping(path: DmaPath, request: MappingRequest): DmaMapping {
-    if (path !== this.#mappedPath)
-      throw new TypeError(`intel-iommu maps ${this.#mappedPath} with these options, not ${path}`);
-    return this.#opened().openMapping(request.capacity);
-  }
-
-  get addressRanges(): readonly AddressRange[] {
-    const range = this.#domain?.range;
-    return range === undefined ? [] : [range];
-  }
-
-  /**
-   * The faults of this device that the unit recorded since the last call, read from its fault registers and cleared
-   * there. The unit keeps few, so the list can be incomplete; accesses of a device that bypasses the unit are not in
-   * it.
-   */
-  recordedFaults(): readonly VtdFault[] {
-    return this.#domain?.takeFaults() ?? [];
-  }
-
-  dispose(): void {
-    this.#domain?.close();
-    this.#domain = undefined;
+  override dispose(): void {
+    super.dispose();
     this.#freeFormer?.();
     this.#freeFormer = undefined;
   }
 
-  #stateTraits(opened: OpenedDomain): PlatformTraits {
+  protected facts(): IommuFacts {
     const { confinesEveryDevice, domain } = this.#options;
     return {
-      restrictedMemory: false,
-      isolates: domain === 'translated',
-      mappedPath: this.#mappedPath,
       addressMeaning: ADDRESS_MEANINGS[domain],
-      pathOption: `platform.domain: ${domain}`,
-      factOptions: {
-        isolates: `platform.domain: ${domain}`,
-        identityVerified: `platform.domain: ${domain}`,
-        confinesEveryDevice: `platform.domain: ${domain}, platform.confinesEveryDevice: true`,
-      },
       mappingSteps: MAPPING_STEPS[domain],
-      reachesAllMemory: opened.reachesAllMemory,
-      identityVerified: opened.isIdentity(),
-      // In the other domains device addresses are physical ones.
-      confinesEveryDevice: confinesEveryDevice && domain === 'translated',
+      confinesEveryDevice,
       // This unit remaps addresses but not interrupts.
       interruptsExposed: true,
     };
-  }
-
-  #opened(): OpenedDomain {
-    if (this.#domain === undefined) throw new TypeError('this intel-iommu platform was disposed');
-    return this.#domain;
   }
 }
 
@@ -151,28 +89,15 @@ export function intelIommuRules({
   domain,
 }: Pick<IntelIommuOptions, 'confinesEveryDevice' | 'domain'>): readonly NegotiationRule[] {
   return [
-    {
+    plainDeviceRule({
       name: 'vtd-plain-device-bypasses',
       source:
         'QEMU virtio_bus_device_plugged: without iommu_platform the device gets address_space_memory; ' +
         'Linux commit 1a937693993f for real ones',
       references: [REFERENCES['linux-1a937693993f']],
-      stage: 'access',
-      apply(negotiation) {
-        if (negotiation.input.offered.has(VIRTIO_F_ACCESS_PLATFORM)) {
-          negotiation.note('the device offers ACCESS_PLATFORM: its accesses go through the remapping unit');
-        } else if (confinesEveryDevice) {
-          negotiation.note(
-            'the device does not offer ACCESS_PLATFORM, and its accesses go through the unit all the same',
-          );
-        } else {
-          negotiation.note(
-            'the device does not offer ACCESS_PLATFORM: it bypasses the unit, ' +
-              'so an I/O virtual address would be read as a physical one',
-          );
-        }
-      },
-    },
+      unit: 'the remapping unit',
+      confinesEveryDevice,
+    }),
     {
       name: 'vtd-domain-of-the-device',
       source: 'Linux iommu_get_default_domain_type: iommu=pt, and identity domains filled one to one',

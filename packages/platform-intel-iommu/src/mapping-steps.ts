@@ -1,16 +1,10 @@
+import { IDENTITY_STEPS } from '@virtio-platform/core';
 import type { MappingSteps } from '@virtio-platform/core/negotiation';
 import type { DomainKind } from '@virtio-platform/core/dma';
 
 const INVALIDATE =
   'The guest clears the entries and waits until the unit confirms that it dropped its cached translations: ' +
   'until then the device could still reach the pages.';
-
-const PHYSICAL: Pick<MappingSteps, 'map' | 'unmap' | 'region' | 'release'> = {
-  map: 'The domain leads each address to itself, so the device gets the physical address and no entry changes.',
-  unmap: 'No entry changes: the device could still reach the bytes.',
-  region: 'The region keeps its physical address, and no entry changes.',
-  release: 'The memory goes back to the guest; no entry changes.',
-};
 
 /** What mapping does, by the kind of domain. */
 export const MAPPING_STEPS: Readonly<Record<DomainKind, MappingSteps>> = {
@@ -23,6 +17,6 @@ export const MAPPING_STEPS: Readonly<Record<DomainKind, MappingSteps>> = {
     release: INVALIDATE,
     access: 'VT-d walks the page tables of the domain of this device, or takes the translation from its IOTLB.',
   },
-  'pass-through': { ...PHYSICAL, access: 'VT-d lets the addresses of this device through: they are physical ones.' },
-  identity: { ...PHYSICAL, access: 'VT-d walks page tables that lead each address to itself.' },
+  'pass-through': { ...IDENTITY_STEPS, access: 'VT-d lets the addresses of this device through: they are physical.' },
+  identity: { ...IDENTITY_STEPS, access: 'VT-d walks page tables that lead each address to itself.' },
 };

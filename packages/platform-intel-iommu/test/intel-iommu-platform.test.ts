@@ -283,8 +283,8 @@ describe('IntelIommuPlatform.recordedFaults', () => {
 describe('what negotiation says behind VT-d', () => {
   it.each([
     [{}, [VIRTIO_F_ACCESS_PLATFORM], /go through the remapping unit/, /DMA domain of its own/],
-    [{}, [], /bypasses the unit/, /DMA domain/],
-    [{ confinesEveryDevice: true }, [], /go through the unit all the same/, /DMA domain/],
+    [{}, [], /bypasses the remapping unit/, /DMA domain/],
+    [{ confinesEveryDevice: true }, [], /go through the remapping unit all the same/, /DMA domain/],
     [{ domain: 'pass-through' }, [], /bypasses/, /pass-through domain/],
     [{ domain: 'identity' }, [], /bypasses/, /one to one/],
   ])('explains %j for a device that offers %j', (options, offered, ofDevice, ofDomain) => {

@@ -1,9 +1,8 @@
 import { FaultLog, type DeviceAddressSpace } from '@virtio-platform/core/address-space';
-import type { DmaMapping } from '@virtio-platform/core/dma';
+import type { DmaMapping, InvalidatedDmaMapping } from '@virtio-platform/core/dma';
 import { GuestMemory } from '@virtio-platform/core/memory';
 import { IntelIommuPlatform, intelIommuOptionsSchema, SimulatedVtd } from '../src/index.ts';
 import { openAddressSpace } from '../src/simulated/vtd-translation.ts';
-import type { VtdDmaMapping } from '../src/domain/vtd-dma-mapping.ts';
 
 export const PAGE = 4096;
 export const MIB = 2 ** 20;
@@ -48,7 +47,7 @@ export interface RemappedGuest {
   readonly faults: FaultLog;
   readonly words: Uint32Array;
   /** Of a translated domain. */
-  openMapping(capacity?: number): VtdDmaMapping;
+  openMapping(capacity?: number): InvalidatedDmaMapping;
   openDirect(): DmaMapping;
 }
 
@@ -66,7 +65,7 @@ export function startGuest(options: object = {}, bytes: number = 16 * MIB): Rema
     space: openAddressSpace(memory, faults, structuredClone(unit.state)),
     words: new Uint32Array(2),
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the only class that a translated domain opens
-    openMapping: (capacity = 64) => platform.openMapping('translated', { queue: 0, capacity }) as VtdDmaMapping,
+    openMapping: (capacity = 64) => platform.openMapping('translated', { queue: 0, capacity }) as InvalidatedDmaMapping,
     openDirect: () => platform.openMapping('identity', { queue: 0, capacity: 64 }),
   };
 }

@@ -53,8 +53,8 @@ export class LegacyPlatform implements Platform {
         : 'no IOMMU: the platform gives the guest-physical address, probed with one page',
       mappingSteps: {
         map: isNarrow
-          ? 'There is no IOMMU. A buffer that the device reaches gets its guest-physical address; one beyond the mask ' +
-            'of the device is copied into a slot below, and gets the address of the slot.'
+          ? 'There is no IOMMU. A buffer that the device reaches gets its guest-physical address; one beyond the ' +
+            'mask of the device is copied into a slot below, and gets the address of the slot.'
           : 'There is no IOMMU, so the platform gives the guest-physical address itself and programs nothing.',
         unmap: 'Nothing was programmed, so nothing is taken back: the device could still reach the bytes.',
         region: 'There is no IOMMU: the region gets its guest-physical address, and nothing is programmed.',

@@ -15,10 +15,10 @@ export function openDdwWindow(
   facility: TceFacility,
   pageSize: number,
   size: DdwSize,
-  tables: { readonly multiTce?: boolean } = {},
+  options: { readonly multiTce?: boolean } = {},
 ): TceWindow {
   const open = (answer: WindowQuery): TceWindow =>
-    new TceWindow(facility, createDdwWindow(facility, answer, pageSize, size), tables);
+    new TceWindow(facility, createDdwWindow(facility, answer, pageSize, size), options);
   const answer = query(facility);
   if (answer.available > 0) return open(answer);
   if (facility.resetWindows === undefined) {

@@ -3,7 +3,7 @@ import type { AddressRange, CoherentMemory, DeviceAddressing, DmaMapping, DmaPat
 import type { GuestMemory, LeakLog } from '@virtio-platform/core/memory';
 import { DirectTceWindow } from './direct-tce-window.ts';
 import { DynamicTceWindow } from './dynamic-tce-window.ts';
-import { openDdwWindow, type DdwSize } from './open-ddw-window.ts';
+import { openDdwWindow, windowError, type DdwSize } from './open-ddw-window.ts';
 import type { PseriesOptions } from './pseries-options.ts';
 import type { WindowOptions } from './window-options.ts';
 import { TceDmaMapping } from './tce-dma-mapping.ts';
@@ -93,6 +93,11 @@ export function openWindow(
   const { base } = table.window;
   const reservedPages = base === 0n ? 1 : 0;
   const most = addressBits >= 64 ? table.pages : Math.floor((2 ** addressBits - Number(base)) / table.pageSize);
+  if (most < 1)
+    throw windowError(
+      `the window begins at bus address 0x${base.toString(16)}, and the device takes ${addressBits} bits`,
+      'have the device take more bits (device.dmaBits), or use a window that begins lower',
+    );
   const window = new DynamicTceWindow(table, options.onHypercallError, reservedPages, taken?.held, most);
   return {
     openMapping: (capacity, coherent) => new TceDmaMapping(memory, window, capacity, { coherent, leaks }),

@@ -70,7 +70,8 @@ const options = z.strictObject({
     .boolean()
     .default(true)
     .describe(
-      'Whether one hypercall may write several TCEs. false: each is an H_PUT_TCE, as Linux with multitce=off, or where the firmware does not list hcall-multi-tce; the simulated firmware has no such calls then.',
+      'Whether one hypercall may write several TCEs. false: each is an H_PUT_TCE, as Linux with multitce=off, ' +
+        'or where the firmware does not list hcall-multi-tce; the simulated firmware has no such calls then.',
     ),
   defaultWindowSize: byteSize({ multipleOf: DEFAULT_WINDOW_PAGE, minimum: 2 * DEFAULT_WINDOW_PAGE, maximum: 2 ** 32 })
     .default(2 ** 30)

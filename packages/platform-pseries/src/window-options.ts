@@ -38,18 +38,22 @@ export const windowSchema: z.ZodType<WindowOptions, WindowInput> = z
       .enum(['default', 'ddw'])
       .default('ddw')
       .describe(
-        'default: the 32-bit window at bus address 0 that is always there. ddw: a 64-bit window that the guest asks for.',
+        'default: the window that is always there, by default at bus address 0. ddw: a 64-bit window that the guest ' +
+          'asks for.',
       ),
     mapping: z
       .enum(['identity', 'dynamic', 'linear'])
       .optional()
       .describe(
-        'dynamic: each mapping gets bus pages of its own. identity (kind default): TCE i points at page i. linear (kind ddw): all of memory at 2^59 + its address. By default dynamic for kind default, linear for kind ddw.',
+        'dynamic: each mapping gets bus pages of its own. identity (kind default): TCE i points at page i. ' +
+          'linear (kind ddw): all of memory at the base of the window + its address. By default dynamic for kind ' +
+          'default, linear for kind ddw.',
       ),
     pageSize: byteSize()
       .optional()
       .describe(
-        'Bytes that one TCE translates: 4KiB, 64KiB, 2MiB or 16MiB. By default 4KiB for kind default (fixed there), 64KiB for kind ddw.',
+        'Bytes that one TCE translates: 4KiB, 64KiB, 2MiB or 16MiB. By default 4KiB for kind default (fixed ' +
+          'there), 64KiB for kind ddw.',
       ),
   })
   .transform((window, context): WindowOptions => {

@@ -10,7 +10,7 @@ const REACHED: Readonly<Record<SevOptions['technology'], string>> = {
   tdx: 'shared pages are plain, and a private page would read as zeros and be poisoned by a write',
   'restricted-pool': 'the device reaches the pool and nothing else',
   pkvm: 'the hypervisor lets the host reach the pool and nothing else',
-  cca: 'the top bit is set, which leads to shared pages; without it the address is one of the realm, and access is denied',
+  cca: 'the top bit is set, which leads to shared pages; an address without it is of the realm, and access is denied',
 };
 
 /** What mapping does with this technology. */
@@ -19,7 +19,8 @@ export function sevMappingSteps({ technology }: Pick<SevOptions, 'technology'>):
   const alias = technology === 'cca' ? ' with the top bit set' : '';
   return {
     map:
-      `The guest copies the buffer into a slot ${place}, and the device gets the physical address of the slot${alias}: ` +
+      `The guest copies the buffer into a slot ${place}, and the device gets the physical address of the ` +
+      `slot${alias}: ` +
       'it never sees the buffer itself. The slot is filled also where the device only writes, so that no byte of its ' +
       'last user comes back.',
     unmap: 'The guest copies back the bytes that the device wrote, and no more; the slot is free for the next buffer.',

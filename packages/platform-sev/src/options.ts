@@ -1,6 +1,6 @@
 import { BOUNCE_SEGMENT_SLOTS, BOUNCE_SLOT_SIZE } from '@virtio-platform/core/dma';
 import type { FailureSchedule } from '@virtio-platform/core/failure';
-import { byteSize, failureSchedule, powerOfTwo } from '@virtio-platform/options';
+import { byteSize, failureSchedule, lowBitsMask, powerOfTwo } from '@virtio-platform/options';
 import { z } from 'zod';
 
 const SEGMENT = BOUNCE_SLOT_SIZE * BOUNCE_SEGMENT_SLOTS;
@@ -79,7 +79,10 @@ export const sevOptionsSchema: z.ZodType<SevOptions, SevOptionsInput> = z
       .enum(TECHNOLOGIES)
       .default('sev')
       .describe(
-        'What a device meets at a private page. sev: ciphertext, and it corrupts. snp: ciphertext, and its writes are blocked. tdx: zeros, and its writes poison. restricted-pool: no encryption, but it reaches the pool only. pkvm: the same, by a hypervisor of Arm that is asked to share the pool once. cca: a realm of Arm, in which the address of a shared page has the top bit set.',
+        'What a device meets at a private page. sev: ciphertext, and it corrupts. snp: ciphertext, and its ' +
+          'writes are blocked. tdx: zeros, and its writes poison. restricted-pool: no encryption, but it reaches ' +
+          'the pool only. pkvm: the same, by a hypervisor of Arm that is asked to share the pool once. cca: a ' +
+          'realm of Arm, in which the address of a shared page has the top bit set.',
       ),
     pool: byteSize({ multipleOf: SEGMENT, maximum: LARGEST_POOL })
       .prefault('1MiB')
@@ -103,21 +106,15 @@ export const sevOptionsSchema: z.ZodType<SevOptions, SevOptionsInput> = z
     areas: powerOfTwo(MOST_AREAS)
       .default(1)
       .describe('Parts of the pool, each 256KiB or more; every queue looks in one of its own first. Default 1.'),
-    minAlignMask: z
-      .union([z.number(), z.bigint()])
-      .transform(Number)
-      .refine((mask) => Number.isInteger(mask) && mask >= 0 && mask < SEGMENT / 2 && (mask & (mask + 1)) === 0, {
-        error: 'must be a mask of low address bits, one less than a power of two and below 0x20000: 0xfff',
-      })
-      .meta({ anyOf: [{ type: 'integer', minimum: 0, maximum: SEGMENT / 2 - 1 }] })
-      .prefault(0)
-      .describe('Low bits of its address that a buffer keeps in the pool, as some devices need: 0xfff. Default 0.'),
+    minAlignMask: lowBitsMask.describe(
+      'Low bits of its address that a buffer keeps in the pool, as some devices need: 0xfff. Default 0.',
+    ),
     boundary: byteSize({ powerOfTwo: true, minimum: 4096 })
       .optional()
       .describe('No buffer in the pool crosses a multiple of this: 64KiB. Without it a buffer may lie anywhere.'),
     granule: byteSize({ powerOfTwo: true, minimum: 4096, maximum: 65_536 })
       .optional()
-      .describe('pkvm and cca: bytes that the guest shares at once, 4KiB, 16KiB or 64KiB. Default 4KiB.'),
+      .describe('pkvm and cca: bytes that the guest shares at once, a power of two from 4KiB to 64KiB. Default 4KiB.'),
     ipaBits: z
       .int()
       .min(32)

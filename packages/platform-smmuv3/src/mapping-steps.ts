@@ -1,16 +1,10 @@
+import { IDENTITY_STEPS } from '@virtio-platform/core';
 import type { DomainKind } from '@virtio-platform/core/dma';
 import type { MappingSteps } from '@virtio-platform/core/negotiation';
 
 const INVALIDATE =
   'The guest clears the entries, writes a TLBI command for each page and a CMD_SYNC to the command queue, and waits ' +
   'until the unit has consumed them: until then the device could still reach the pages.';
-
-const PHYSICAL: Pick<MappingSteps, 'map' | 'unmap' | 'region' | 'release'> = {
-  map: 'The domain leads each address to itself, so the device gets the physical address and no entry changes.',
-  unmap: 'No entry changes: the device could still reach the bytes.',
-  region: 'The region keeps its physical address, and no entry changes.',
-  release: 'The memory goes back to the guest; no entry changes.',
-};
 
 /** What mapping does, by the kind of domain. */
 export const MAPPING_STEPS: Readonly<Record<DomainKind, MappingSteps>> = {
@@ -26,8 +20,8 @@ export const MAPPING_STEPS: Readonly<Record<DomainKind, MappingSteps>> = {
       'takes the translation from its TLB.',
   },
   'pass-through': {
-    ...PHYSICAL,
+    ...IDENTITY_STEPS,
     access: 'The stream table entry says bypass: the addresses of this device are physical ones.',
   },
-  identity: { ...PHYSICAL, access: 'The SMMU walks translation tables that lead each address to itself.' },
+  identity: { ...IDENTITY_STEPS, access: 'The SMMU walks translation tables that lead each address to itself.' },
 };

@@ -118,7 +118,8 @@ const options = z.strictObject({
   failures: z
     .strictObject({
       invalidation: failureSchedule.describe(
-        'Invalidations of pages and ASIDs at which the unit stops, as at a command that it does not know: { every: 50 }.',
+        'Invalidations of pages and ASIDs at which the unit stops, as at a command that it does not know: { ' +
+          'every: 50 }.',
       ),
     })
     .prefault({})

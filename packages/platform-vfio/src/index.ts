@@ -62,7 +62,7 @@ const plugin: PlatformPlugin<VfioOptions> = definePlatformPlugin({
   refusesExec: ({ container }) =>
     container === 'type1' || container === 'type1v2'
       ? undefined
-      : `has a container of ${container}, which knows no other addresses for the memory of a mapping (VFIO_UPDATE_VADDR)`,
+      : `has a container of ${container}, which cannot give the memory of a mapping other addresses (VFIO_UPDATE_VADDR)`,
   addressingProblem(addressing, memory, { container, window, iovaStart = 0 }) {
     if (container === 'noiommu') {
       const hint = 'use a container with an IOMMU';

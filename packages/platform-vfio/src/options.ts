@@ -150,7 +150,8 @@ const otherDevice: z.ZodType<OtherDevice, OtherDeviceInput> = z.strictObject({
     .enum(['shared', 'own'])
     .default('shared')
     .describe(
-      'shared: in the same container, whose devices reach the same memory, which is locked once. own: in one of its own. Default shared.',
+      'shared: in the same container, whose devices reach the same memory, which is locked once. own: in one of ' +
+        'its own. Default shared.',
     ),
   afterMappings: z
     .int()
@@ -172,7 +173,9 @@ const EACH_OPTION = z.strictObject({
     .enum(CONTAINER_TYPES)
     .default('type1v2')
     .describe(
-      'How the process gets its device: type1 or type1v2 (x86, arm), spapr-v1 or spapr-v2 (POWER), iommufd (/dev/iommu), iommufd-type1 or iommufd-type1v2 (/dev/iommu used as a container), or noiommu. Default type1v2.',
+      'How the process gets its device: type1 or type1v2 (x86, arm), spapr-v1 or spapr-v2 (POWER), iommufd ' +
+        '(/dev/iommu), iommufd-type1 or iommufd-type1v2 (/dev/iommu used as a container), or noiommu. Default ' +
+        'type1v2.',
     ),
   iovaStart: pageAddress
     .optional()
@@ -190,7 +193,8 @@ const EACH_OPTION = z.strictObject({
     .enum(PARTIAL_PAGES)
     .default('widen')
     .describe(
-      'What becomes of a buffer that does not fill whole pages of the IOMMU. widen: the device also reaches what lies beside it, which the report counts. refuse: it is not mapped. Default widen.',
+      'What becomes of a buffer that does not fill whole pages of the IOMMU. widen: the device also reaches ' +
+        'what lies beside it, which the report counts. refuse: it is not mapped. Default widen.',
     ),
   memoryLockLimit: byteSize()
     .prefault('8MiB')
@@ -210,7 +214,8 @@ const EACH_OPTION = z.strictObject({
     .max(LARGEST_ENTRY_LIMIT)
     .default(DEFAULT_ENTRY_LIMIT)
     .describe(
-      'Simulated, type1: how many mappings the container holds (dma_entry_limit of vfio_iommu_type1), up to 4294967295. Default 65535.',
+      'Simulated, type1: how many mappings the container holds (dma_entry_limit of vfio_iommu_type1), up to ' +
+        '4294967295. Default 65535.',
     ),
   otherDevices: z
     .array(otherDevice)
@@ -222,12 +227,14 @@ const EACH_OPTION = z.strictObject({
   afterExec: afterExec
     .optional()
     .describe(
-      'Simulated, type1: the limits of the process that goes on after exec (workload.disruptions: [{ after: 500, do: exec }]).',
+      'Simulated, type1: the limits of the process that goes on after exec (workload.disruptions: [{ after: ' +
+        '500, do: exec }]).',
     ),
   pageSize: granule
     .prefault('4KiB')
     .describe(
-      'Simulated, type1 and iommufd: the smallest page of the IOMMU, 4KiB, 16KiB or 64KiB. A device reaches whole ones. Default 4KiB.',
+      'Simulated, type1 and iommufd: the smallest page of the IOMMU, 4KiB, 16KiB or 64KiB. A device reaches ' +
+        'whole ones. Default 4KiB.',
     ),
   hostPageSize: granule
     .optional()
@@ -306,7 +313,8 @@ export const vfioOptionsSchema: z.ZodType<VfioOptions, VfioOptionsInput> = EACH_
     if (!isIommufd || pageSize <= hostPageSize) return;
     const [pages, ofKernel] = [formatByteSize(pageSize), formatByteSize(hostPageSize)];
     const message =
-      `${container} attaches no device behind an IOMMU whose smallest page, ${pages}, is larger than the kernel's ${ofKernel} ` +
+      `${container} attaches no device behind an IOMMU whose smallest page, ${pages}, is larger than the ` +
+      `kernel's ${ofKernel} ` +
       '(EINVAL): use container type1v2, or a larger hostPageSize';
     context.addIssue({ code: 'custom', path: ['hostPageSize'], message, input: hostPageSize });
   },

@@ -197,7 +197,7 @@ export class VfioDmaMapping extends ZeroCopyDmaMapping {
   }
 
   #kept(address: number, iova: number, length: number): KeptMapping {
-    const inPage = address % this.#pageSize;
+    const inPage = address & this.#inPage;
     return { address: address - inPage, iova, size: this.#wholePages(inPage + length) };
   }
 

@@ -81,7 +81,7 @@ export class VfioPlatform implements Platform {
    * How many bytes beside its buffers the device could reach at once, at most, because it gets whole pages; and what
    * other devices of the process have mapped, or were refused.
    */
-  get statistics(): PlatformStatistics | undefined {
+  get statistics(): PlatformStatistics {
     const beside = this.#mappings.reduce((most, { mostBeside }) => most + mostBeside, 0);
     const others = ('otherDevices' in this.#container && this.#container.otherDevices) || [];
     const refused = others.filter(({ errno }) => errno !== 0);

@@ -17,6 +17,7 @@ import { profileSources, type TextInput } from '../run/profile-sources.ts';
 import { Progress } from '../run/progress.ts';
 import { placesOf } from '../run/run-part.ts';
 import { errorsOfPlan, planRuns, type PlannedRun } from '../run/run-plan.ts';
+import type { RunJobs } from '../run/run-arguments.ts';
 import type { RunPage } from '../run/run-page.ts';
 import { RunRecording } from '../run/run-recording.ts';
 import { RunSequence } from '../run/run-sequence.ts';
@@ -34,8 +35,8 @@ export interface RunCommandOptions {
   readonly filter: (name: string) => boolean;
   /** The part of the runs that is made. */
   readonly shard?: Shard | undefined;
-  /** The processes that share the runs, and the command line of each; `undefined` for this process alone. */
-  readonly jobs?: { readonly count: number; readonly words: readonly string[] } | undefined;
+  /** The processes that share the runs; `undefined` where this one makes them. */
+  readonly jobs?: RunJobs | undefined;
   readonly bail: number | undefined;
   readonly seed: number | undefined;
   readonly repeat: number | undefined;

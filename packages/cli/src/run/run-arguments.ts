@@ -63,14 +63,48 @@ export function runOptions(): readonly Option[] {
 /** Options that only runs which are made can have. */
 const OF_MADE_RUNS = ['filter', 'set', 'seed', 'repeat', 'bail', 'shard', 'jobs', 'sanitize', 'report', 'trace'];
 
-/** What the processes of `--jobs` have in common of the options of {@link runOptions}, as words. */
-export function sharedWords({ filter = [], set = [], seed, repeat }: RunArguments): readonly string[] {
-  return [
+/** The processes that share the runs of a command, and the command line of each. */
+export interface RunJobs {
+  readonly count: number;
+  /** Without what says how runs are told of. */
+  readonly words: readonly string[];
+}
+
+/** The processes of `--jobs`; `undefined` where this process makes the runs. */
+export function jobsOf(
+  profiles: readonly string[],
+  {
+    jobs: count = 1,
+    filter = [],
+    set = [],
+    seed,
+    repeat,
+    sanitize = false,
+    programs,
+    pluginsOutside,
+    pluginTimeout,
+  }: RunArguments & {
+    readonly sanitize?: boolean;
+    readonly programs?: boolean;
+    readonly pluginsOutside?: boolean;
+    /** Milliseconds. */
+    readonly pluginTimeout?: number;
+  },
+): RunJobs | undefined {
+  if (count === 1) return undefined;
+  const words = [
+    'run',
+    ...profiles,
     ...filter.map((text) => `--filter=${text}`),
     ...set.map((text) => `--set=${text}`),
-    ...(seed === undefined ? [] : ['--seed', `${seed}`]),
-    ...(repeat === undefined ? [] : ['--repeat', `${repeat}`]),
+    ...(seed === undefined ? [] : [`--seed=${seed}`]),
+    ...(repeat === undefined ? [] : [`--repeat=${repeat}`]),
+    ...(sanitize ? ['--sanitize'] : []),
+    ...(programs === false ? ['--no-programs'] : []),
+    ...(pluginsOutside === false ? ['--no-plugins-outside'] : []),
+    ...(pluginTimeout === undefined ? [] : [`--plugin-timeout=${pluginTimeout / 1000}`]),
   ];
+  return { count, words };
 }
 
 /** `--filter`, once for each pattern. */

@@ -10,13 +10,13 @@ import { startCommand } from '../child-command.ts';
 import { ExitStatus, worstStatus } from '../exit-status.ts';
 import type { EarlyEnd, EndedRun, Reporter, RunSummary } from '../reporters/reporter.ts';
 import type { Shard } from '../shard.ts';
+import type { RunJobs } from './run-arguments.ts';
 import type { PlannedRun } from './run-plan.ts';
 import { earlyEndOf, statusOfReport, type SequenceOptions } from './run-sequence.ts';
 
 /** How the runs are shared out. */
 export interface SharedOptions extends Pick<SequenceOptions, 'bail' | 'interruption' | 'progress' | 'printError'> {
-  /** How many processes, and the command line of each of them, without what says how runs are told of. */
-  readonly jobs: { readonly count: number; readonly words: readonly string[] };
+  readonly jobs: RunJobs;
   readonly cwd: string;
   /** The part of the runs that this command makes. */
   readonly shard: Shard;
@@ -164,12 +164,15 @@ export class SharedSequence {
     if (planned.error === undefined) this.#status = worstStatus(this.#status, status);
   }
 
-  /** A process ended before its runs did. */
+  /** A process ended before its runs did, or makes other runs. */
   #lose(cause: CodedError, how: string, printed: string): void {
     const said = printed.trim().split('\n').at(-1)?.slice(0, MOST_SHOWN) ?? '';
-    const why = cause.code === 'ERR_RUN_BLOB' ? `it ended with ${how}` : cause.message;
+    const hasEnded = cause.code === 'ERR_RUN_BLOB';
+    const why = hasEnded ? `it ended with ${how}` : cause.message;
     const error = new CodedError('ERR_RUN_PROCESS', `a process of --jobs was lost: ${why}${said && `: ${said}`}`, {
-      hint: 'make the runs without --jobs: then the run that ends the process is the one that is told of last',
+      hint: hasEnded
+        ? 'make the runs without --jobs: then the run that ends the process is the one that is told of last'
+        : 'make the runs again, and change no profile meanwhile',
     });
     this.#options.printError(error);
     this.#status = worstStatus(this.#status, ExitStatus.Differed);

@@ -31,14 +31,14 @@ export interface AddressingProblem {
 
 /** The problem of a platform that passes physical addresses as they are, in `terms` such as `domain: identity`. */
 export function physicalProblem(
-  { addressBits, minAlignMask }: DeviceAddressing,
+  addressing: DeviceAddressing,
   { end }: MemoryRange,
   terms: string,
   hint: string,
 ): AddressingProblem | undefined {
-  if (end <= 2 ** addressBits) return keptBitsProblem({ addressBits, minAlignMask }, Infinity);
+  if (end <= addressEnd(addressing)) return undefined;
   return {
-    message: `${terms} passes physical addresses, and those of memory reach beyond 2^${addressBits}`,
+    message: `${terms} passes physical addresses, and those of memory reach beyond 2^${addressing.addressBits}`,
     hint,
   };
 }
@@ -48,7 +48,7 @@ export function keptBitsProblem({ minAlignMask }: DeviceAddressing, granule: num
   if (minAlignMask < granule) return undefined;
   const kept = `0x${(granule - 1).toString(16)}`;
   return {
-    message: `a device address keeps the low bits ${kept} of a buffer's, its place in a page, and the device needs more`,
+    message: `a device address keeps only the low bits ${kept} of a buffer's address, and the device needs more`,
     hint: `set device.minAlignMask to at most ${kept}`,
   };
 }

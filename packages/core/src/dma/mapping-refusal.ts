@@ -13,8 +13,8 @@ export function mappingRefusal(what: string, reason: number): DmaError {
       `${what}: the platform lets the device reach no such memory (reason ${reason})`,
       {
         hint:
-          'map buffers in pools (driver.buffers: premapped), which fill whole pages of the platform and lie below what the ' +
-          'device reaches; or have the platform map them anyway, where it has an option for that',
+          'map buffers in pools (driver.buffers: premapped), which fill whole pages of the platform and lie ' +
+          'below what the device reaches; or have the platform map them anyway, where it has an option for that',
       },
     );
   }

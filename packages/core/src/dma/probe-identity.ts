@@ -33,3 +33,12 @@ export function probeCoherentIdentity(mapping: DmaMapping): boolean {
     return false;
   }
 }
+
+/** As {@link probeIdentity}, of a mapping that was opened for it: disposes of the mapping. */
+export function probeOpened(mapping: DmaMapping, memory: GuestMemory): boolean {
+  try {
+    return probeIdentity(mapping, memory);
+  } finally {
+    mapping.dispose();
+  }
+}

@@ -43,8 +43,7 @@ export class AmdIommuRegisters implements AmdIommuFacility {
 
   /** Writes 64 bits in one access: QEMU takes the halves of a base in one order only. */
   write64(offset: number, low: number, high: number): void {
-    const value = `${(high >>> 0).toString(16)}${(low >>> 0).toString(16).padStart(8, '0')}`;
-    this.#qtest.post(`writeq ${hex(this.#base + offset)} 0x${value}`);
+    this.#qtest.post64(this.#base + offset, low, high);
   }
 
   readConfig(offset: number): number {

@@ -73,7 +73,6 @@ export class SmmuRegisters implements SmmuFacility {
   }
 
   write64(offset: number, low: number, high: number): void {
-    const value = `${(high >>> 0).toString(16)}${(low >>> 0).toString(16).padStart(8, '0')}`;
-    this.#qtest.post(`writeq ${hex(SMMU_BASE + offset)} 0x${value}`);
+    this.#qtest.post64(SMMU_BASE + offset, low, high);
   }
 }

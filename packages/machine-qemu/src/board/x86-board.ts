@@ -101,7 +101,6 @@ export class VtdRegisters implements VtdFacility {
 
   /** Writes 64 bits in one access, because a write of the upper half alone starts the operation of some registers. */
   write64(offset: number, low: number, high: number): void {
-    const value = `${(high >>> 0).toString(16)}${(low >>> 0).toString(16).padStart(8, '0')}`;
-    this.#qtest.post(`writeq ${hex(VTD_BASE + offset)} 0x${value}`);
+    this.#qtest.post64(VTD_BASE + offset, low, high);
   }
 }

@@ -73,6 +73,12 @@ export class QtestConnection {
     words[1] = Number(answer.slice(0, 10));
   }
 
+  /** Posts a write of 64 bits in one access. */
+  post64(address: number, low: number, high: number): void {
+    const value = `${(high >>> 0).toString(16)}${(low >>> 0).toString(16).padStart(8, '0')}`;
+    this.post(`writeq ${hex(address)} 0x${value}`);
+  }
+
   /** Sends a command and returns the text behind `OK`. Waits for the reply timeout at most. */
   ask(line: string): string {
     this.send(line);

@@ -1,11 +1,4 @@
-import {
-  IovaPages,
-  openDomainParts,
-  PageTable,
-  type AddressRange,
-  type DmaMapping,
-  type DomainParts,
-} from '@virtio-platform/core/dma';
+import { IovaPages, openDomainParts, PageTable, TableUnitDomain, type DomainParts } from '@virtio-platform/core/dma';
 import { PAGE_SIZE, type GuestMemory, type LeakLog } from '@virtio-platform/core/memory';
 import type { AmdIommuOptions } from '../amd-iommu-options.ts';
 import { unsupported, type AmdIommuFacility } from '../unit/amd-facility.ts';
@@ -15,31 +8,14 @@ import { AmdUnit } from '../unit/amd-unit.ts';
 import { namesDevice } from '../unit/event-format.ts';
 import { addressBits } from '../unit/table-format.ts';
 import { takeTargetAbort } from '../unit/target-abort.ts';
-import { AmdDmaMapping } from './amd-dma-mapping.ts';
 import { AMD_ENTRY_FORMAT } from './amd-entry-format.ts';
 import { DeviceTable } from './device-table.ts';
 
 /** Domain id of the one device. Linux has none with 0 either. */
 const DOMAIN_ID = 1;
-/** The lowest level in which an entry can translate 2 MiB. */
-const LARGE_LEVEL = 2;
 
 /** The domain of the device. */
-export interface OpenedDomain {
-  openMapping(capacity: number): DmaMapping;
-  /** Whether addresses are physical ones: probes the mapping and reads the tables. */
-  isIdentity(): boolean;
-  /** Whether it maps all of guest memory, at physical addresses. */
-  readonly reachesAllMemory: boolean;
-  /** The I/O virtual addresses of the domain; `undefined` where device addresses are physical ones. */
-  readonly range?: AddressRange | undefined;
-  /** Bytes of I/O virtual addresses that stay unused because the unit did not confirm their invalidation. */
-  readonly keptBytes: number;
-  /** The faults of the device of which the unit or the machine told since the last call. */
-  takeFaults(): AmdFault[];
-  /** Stops the unit and frees the tables. Keeps them if the unit does not confirm the stop: it may still walk them. */
-  close(): void;
-}
+export type OpenedDomain = TableUnitDomain<AmdFault>;
 
 /**
  * Opens the domain that the options ask for, and starts the unit; `leaks` gets what it cannot take back. Throws
@@ -72,35 +48,8 @@ export function openDomain(
     }
     throw error;
   }
-  return opened(facility, unit, { ...parts.open(unit, table), parts, table, levels: options.levels });
-}
-
-function opened(
-  facility: AmdIommuFacility,
-  unit: AmdUnit,
-  made: ReturnType<DomainParts['open']> & {
-    readonly parts: DomainParts;
-    readonly table: DeviceTable;
-    readonly levels: number;
-  },
-): OpenedDomain {
-  const { openMapping, reachesAllMemory, isIdentity, domain, parts, table, levels } = made;
-  return {
-    openMapping,
-    reachesAllMemory,
-    isIdentity: () => unit.isTranslating && isIdentity(),
-    range: parts.range,
-    get keptBytes() {
-      return domain?.keptBytes ?? 0;
-    },
-    takeFaults: () => takeFaults(facility, unit, levels),
-    close: () => {
-      if (!unit.stop()) return;
-      domain?.close();
-      parts.table?.free();
-      table.free();
-    },
-  };
+  const { levels } = options;
+  return new TableUnitDomain({ unit, parts, requesters: table, takeFaults: () => takeFaults(facility, unit, levels) });
 }
 
 /**
@@ -120,8 +69,7 @@ function takeFaults(facility: AmdIommuFacility, unit: AmdUnit, levels: number): 
 }
 
 function domainParts(memory: GuestMemory, options: AmdIommuOptions, leaks: LeakLog): DomainParts {
-  const { levels, aperture } = options;
-  const largePages = options.largePages && levels >= LARGE_LEVEL;
+  const { levels, aperture, largePages } = options;
   const limit = 2 ** addressBits(levels);
   return openDomainParts(memory, {
     kind: options.domain,
@@ -130,7 +78,8 @@ function domainParts(memory: GuestMemory, options: AmdIommuOptions, leaks: LeakL
     onLostInvalidation: options.onLostInvalidation,
     openPages: () => new IovaPages(aperture / PAGE_SIZE, PAGE_SIZE, limit),
     openTable: (pages) => new PageTable(memory, AMD_ENTRY_FORMAT, { levels, pages, largePages }),
-    openMapping: (domain, capacity) => new AmdDmaMapping(memory, domain, capacity, leaks),
+    platform: 'amd-iommu',
+    leaks,
     noRoom: () =>
       unsupported('there is no memory for page tables over all of memory', 'enlarge the memory of the machine'),
   });

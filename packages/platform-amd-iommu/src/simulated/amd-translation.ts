@@ -27,7 +27,6 @@ import { neededFor, PageWalk } from './page-walk.ts';
 import { SimulatedEvents } from './simulated-events.ts';
 
 const WORD = 0x1_0000_0000;
-const PERMISSIONS = PAGE_READ | PAGE_WRITE;
 /** The largest page frame of a cache entry. */
 const LAST_FRAME = 2 ** 29 - 1;
 
@@ -137,7 +136,7 @@ export class AmdTranslation implements AddressTranslation {
 /** A page frame and its permissions, in one number. Memory is smaller than the last frame, so all beyond are alike. */
 function cacheEntry(frame: number, permissions: number): number {
   const may = ((permissions & MAY_READ) === 0 ? 0 : PAGE_READ) | ((permissions & MAY_WRITE) === 0 ? 0 : PAGE_WRITE);
-  return Math.min(frame, LAST_FRAME) * 4 + (may & PERMISSIONS);
+  return Math.min(frame, LAST_FRAME) * 4 + may;
 }
 
 /** The URL from which a worker imports {@link openAddressSpace}. */

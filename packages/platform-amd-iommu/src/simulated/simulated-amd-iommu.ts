@@ -135,7 +135,7 @@ export class SimulatedAmdIommu implements AmdIommuFacility {
       [COMMAND_ENABLE, COMMANDS_RUN],
       [EVENT_LOG_ENABLE, EVENT_LOG_RUNS],
     ] as const) {
-      // A unit that stopped by itself starts again with the next time that it is enabled.
+      // What stopped by itself runs again once the driver has cleared its enable bit and set it.
       if (!isEffective(low, bit)) Atomics.and(this.#registers, STATUS_REG / 4, ~runs);
       else if (!isEffective(before, bit)) Atomics.or(this.#registers, STATUS_REG / 4, runs);
     }

@@ -28,10 +28,10 @@ const PAGES_ADDRESS_RESERVED = 0xff8;
 const OPERATION_BITS = 0xf000_0000;
 
 /**
- * The command buffer of a simulated unit. A write of the tail executes what is between head and tail, out of guest
- * memory, in the driver's thread. The unit stops at a command that it cannot execute, with the head on it, and logs an
- * event, until commands are enabled anew. While a device relies on identity addresses it executes nothing, and the head
- * stays.
+ * The command buffer of a simulated unit. When the driver writes the tail, the unit executes the commands between head
+ * and tail, out of guest memory, in the driver's thread. At a command that it cannot execute the unit stops: the head
+ * register stays at that command, the unit logs an event, and executes nothing more until the driver clears and sets
+ * CmdBufEn. While a device relies on identity addresses the unit executes nothing either.
  */
 export class SimulatedCommands {
   readonly #memory: GuestMemory;

@@ -23,8 +23,9 @@ const STATUS_WORD = 1;
 const SIGNALED_ABORT = 0x0800_0000;
 
 /**
- * What a simulated unit tells of: events in the log in guest memory, and the target abort in the status of its PCI
- * function that every refused access ends with. A log without room stops and says so, until it is enabled anew.
+ * How a simulated unit tells the driver of a refused access: it writes an event to the log in guest memory, and sets
+ * Signaled Target Abort in the status of its PCI function. When the log is full the unit sets EventOverflow, and logs
+ * nothing more until the driver clears EventLogEn and sets it again.
  */
 export class SimulatedEvents {
   readonly #memory: GuestMemory;

@@ -51,7 +51,8 @@ function detailOf(code: number, flags: number): string {
   if (code !== IO_PAGE_FAULT) return name;
   if ((flags & FAULT_PRESENT) === 0) return `${name}: an entry on the way is not present`;
   if ((flags & FAULT_PERMISSION) !== 0) return `${name}: an entry on the way does not permit it`;
-  return `${name}: ${(flags & FAULT_RESERVED) === 0 ? 'an entry has no valid level' : 'reserved bits are set in an entry'}`;
+  if ((flags & FAULT_RESERVED) !== 0) return `${name}: reserved bits are set in an entry`;
+  return `${name}: an entry has no valid level`;
 }
 
 /**
@@ -69,7 +70,7 @@ export function describeDenied(addresses: readonly bigint[]): AmdFault[] {
       continue;
     }
     if (faults.length === MOST_DENIED) break;
-    const detail = 'not in the event log: QEMU traced a page fault, without its direction';
+    const detail = 'not in the event log: the machine noticed the refused access, without its direction';
     faults.push({ address, length: 1, access: 'read or write', cause: 'unmapped', code: 0, detail });
   }
   return faults;

@@ -25,7 +25,7 @@ import { UnitControl } from './unit-control.ts';
 
 const WORD = 0x1_0000_0000;
 const PAGE_SHIFT = 12;
-/** An invalidation is tried so often: after the last try the pages are kept. */
+/** How often `showPages` tries an invalidation; after the last try the mapping is refused. */
 const ATTEMPTS = 3;
 /** The most commands of a batch: entry of the device, its translations. */
 const BATCH = 2;

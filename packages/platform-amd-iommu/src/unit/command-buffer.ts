@@ -120,7 +120,7 @@ export class CommandBuffer {
     return false;
   }
 
-  /** A unit that stopped keeps its head on the command, and goes on once commands are enabled anew. Cold. */
+  /** Discards the commands of a unit that stopped, and has it execute again: clears and sets CmdBufEn. Cold. */
   #restart(): void {
     if (!this.disable()) return;
     this.#empty();

@@ -10,14 +10,8 @@ export const COMPLETION_WAIT = 1;
 export const INVALIDATE_DEVICE_ENTRY = 2;
 /** Drops translations of a domain. */
 export const INVALIDATE_PAGES = 3;
-/** Drops translations that a device caches. */
-export const INVALIDATE_DEVICE_PAGES = 4;
 /** Drops what is cached of a table of interrupts. */
 export const INVALIDATE_INTERRUPTS = 5;
-/** Asks for translations ahead. */
-export const PREFETCH_PAGES = 6;
-/** Answers a request of a device for pages. */
-export const COMPLETE_PAGE_REQUEST = 7;
 /** Drops everything. */
 export const INVALIDATE_ALL = 8;
 

@@ -1,7 +1,7 @@
 import { FailurePlan, type FailureSchedule } from '@virtio-platform/core/failure';
 import type { GuestMemory } from '@virtio-platform/core/memory';
 import type { AmdIommuFacility } from './amd-facility.ts';
-import { COMMAND_BASE_REG, COMMAND_TAIL_REG } from './amd-registers.ts';
+import { COMMAND_BASE_REG, COMMAND_HEAD_REG, COMMAND_TAIL_REG } from './amd-registers.ts';
 import { ENTRY_BYTES, ENTRY_WORDS, EVERY_PAGE_HIGH, INVALIDATE_PAGES, OPERATION_SHIFT } from './command-format.ts';
 
 const WORD = 0x1_0000_0000;
@@ -40,6 +40,8 @@ export class FailingAmdFacility implements AmdIommuFacility {
 
   write64(offset: number, low: number, high: number): void {
     if (offset === COMMAND_BASE_REG) this.#base = ((high % 2 ** 20) * WORD + low - (low % PAGE)) / 4;
+    // The driver writes the head only where it empties the buffer.
+    if (offset === COMMAND_HEAD_REG) this.#tail = low / ENTRY_BYTES;
     if (offset === COMMAND_TAIL_REG && this.#isLost(low / ENTRY_BYTES)) return;
     this.#inner.write64(offset, low, high);
   }

@@ -37,7 +37,7 @@ describe('the command buffer of a simulated AMD IOMMU', () => {
     expect(bare.events()[0]![2]! % PAGE).toBe(0x10);
     bare.command([0x20, 2 << 28, 0, 0]);
     expect(bare.unit.register(COMMAND_HEAD)).toBe(0x10);
-    // Enabled anew, it goes on where the driver puts its head.
+    // The driver clears and sets CmdBufEn: the unit goes on at the head that the driver wrote between.
     bare.unit.write64(CONTROL, 0x5, 0);
     bare.unit.write64(COMMAND_HEAD, 0x20, 0);
     bare.unit.write64(CONTROL, 0x1005, 0);
@@ -75,7 +75,7 @@ describe('the command buffer of a simulated AMD IOMMU', () => {
 });
 
 describe('the event log of a simulated AMD IOMMU', () => {
-  it('stops where there is no room, and goes on once it is enabled anew', () => {
+  it('stops where there is no room, and goes on once the driver has cleared and set EventLogEn', () => {
     const bare = new BareUnit();
     bare.device(1, 0, 0);
     for (let i = 0; i < 300; i++) bare.reads(i * PAGE);

@@ -21,7 +21,8 @@ function startUnit(unit: object = {}) {
       commands.push([...memory.u32.subarray(base + seen * 4, base + seen * 4 + 4)]);
     return commands;
   };
-  return { memory, registers, driver, table, given };
+  const buffer = (): Uint32Array => memory.u32.slice(base, base + 1024);
+  return { memory, registers, driver, table, given, buffer };
 }
 
 describe('AmdUnit', () => {
@@ -62,23 +63,26 @@ describe('AmdUnit', () => {
   });
 
   it('writes over no command that the unit has not executed', () => {
-    const { driver, registers } = startUnit();
+    const { driver, registers, buffer } = startUnit();
     registers.isDeaf = true;
-    const head = registers.register(0x2000);
-    let batches = 0;
-    while (batches < 300 && !driver.invalidatePages(1, 1)) batches++;
-    expect(registers.register(0x2000)).toBe(head);
+    // Two of 256 places for each batch, and one stays free.
+    for (let i = 0; i < 127; i++) driver.invalidatePages(1, 1);
+    const commands = buffer();
+    for (let i = 0; i < 200; i++) expect(driver.invalidatePages(2, 1)).toBe(false);
+    expect(buffer()).toEqual(commands);
     registers.isDeaf = false;
     expect(driver.invalidateAll()).toBe(true);
     expect(registers.register(0x2000)).toBe(registers.register(0x2008));
   });
 
   it('believes no head outside of the buffer', () => {
-    const { driver, registers } = startUnit();
+    const { driver, registers, buffer } = startUnit();
     registers.isDeaf = true;
     for (let i = 0; i < 200; i++) driver.invalidatePages(1, 1);
+    const commands = buffer();
     registers.write64(0x2000, 0x8000, 0);
     expect(driver.invalidateAll()).toBe(false);
+    expect(buffer()).toEqual(commands);
   });
 });
 

@@ -2,7 +2,7 @@ import {
   FULL_ADDRESSING,
   IovaPages,
   openDomainParts,
-  type AddressRange,
+  TableUnitDomain,
   type DeviceAddressing,
   type DmaMapping,
   type DomainParts,
@@ -16,33 +16,40 @@ import { SecondLevelTable } from './second-level-table.ts';
 import { takeFaults, describeFault, type VtdFault } from '../unit/vtd-fault.ts';
 import { levelsOf, widthCode, type AddressWidth, type VtdCapabilities } from '../unit/vtd-capabilities.ts';
 import { INTERRUPT_START } from '../unit/vtd-registers.ts';
-import type { TakenUnit } from '../takeover/take-over-unit.ts';
-import { VtdDmaMapping } from './vtd-dma-mapping.ts';
+import type { FormerTables } from '../takeover/former-tables.ts';
 import type { VtdRequesterTables } from './vtd-requester-tables.ts';
 import { VtdUnit } from '../unit/vtd-unit.ts';
 
 /** Domain ids begin here: never 0, which caching mode uses for entries that are not present. */
 const FIRST_DOMAIN = 1;
 
-/** The domain of the device. */
-export interface OpenedDomain {
-  openMapping(capacity: number): DmaMapping;
-  /** Whether addresses are physical ones: probes the mapping and reads the tables. */
-  isIdentity(): boolean;
-  /** Whether it maps all of guest memory, at physical addresses. */
-  readonly reachesAllMemory: boolean;
-  /** The I/O virtual addresses of the domain; `undefined` where device addresses are physical ones. */
-  readonly range?: AddressRange | undefined;
-  /** Bytes of I/O virtual addresses that stay unused because the unit did not confirm their invalidation. */
-  readonly keptBytes: number;
-  /** The faults of the device that the unit recorded since the last call; clears them in the registers. */
-  takeFaults(): VtdFault[];
-  /**
-   * Stops translation and frees the tables. Keeps them if the unit does not confirm the stop: it may still walk them.
-   */
-  close(): void;
+/** The domain of the device. Its first mapping attaches the device, where another kernel's tables led to it before. */
+export class OpenedDomain extends TableUnitDomain<VtdFault> {
+  readonly #unit: VtdUnit;
+  readonly #requesters: VtdRequesterTables;
+
+  constructor(facility: VtdFacility, unit: VtdUnit, parts: DomainParts, requesters: VtdRequesterTables) {
+    const { table } = parts;
+    const isMapped = (low: number, high: number): boolean => table === undefined || table.permissions(low, high) !== 0;
+    const taken = (): VtdFault[] =>
+      takeFaults(facility, unit.capabilities)
+        .filter(({ sourceId }) => sourceId === facility.sourceId)
+        .map((record) => describeFault(record, isMapped));
+    super({ unit, parts, requesters, takeFaults: taken });
+    this.#unit = unit;
+    this.#requesters = requesters;
+  }
+
+  override openMapping(capacity: number): DmaMapping {
+    this.#requesters.attach(() => this.#unit.invalidateAll());
+    return super.openMapping(capacity);
+  }
+
   /** Frees the tables while the unit uses them, as a kernel does that starts another one and does not stop the unit. */
-  abandon(): void;
+  abandon(): void {
+    this.#unit.abandon();
+    this.free();
+  }
 }
 
 /**
@@ -55,10 +62,9 @@ export function openDomain(
   memory: GuestMemory,
   options: IntelIommuOptions,
   leaks: LeakLog,
-  taken?: TakenUnit,
+  former?: FormerTables,
   { addressBits }: DeviceAddressing = FULL_ADDRESSING,
 ): OpenedDomain {
-  const former = taken?.former;
   let id = FIRST_DOMAIN;
   while (former?.domains.has(id) === true) id++;
   const unit = new VtdUnit(facility, memory, { domain: id, invalidation: options.invalidation });
@@ -85,46 +91,7 @@ export function openDomain(
     }
     throw error;
   }
-  return opened(facility, unit, parts, requesters);
-}
-
-function opened(
-  facility: VtdFacility,
-  unit: VtdUnit,
-  parts: DomainParts,
-  requesters: VtdRequesterTables,
-): OpenedDomain {
-  const { table } = parts;
-  const { openMapping, reachesAllMemory, isIdentity, domain } = parts.open(unit, requesters);
-  const isMapped = (low: number, high: number): boolean => table === undefined || table.permissions(low, high) !== 0;
-  const free = (): void => {
-    domain?.close();
-    table?.free();
-    requesters.free();
-  };
-  return {
-    openMapping: (capacity) => {
-      requesters.attach(() => unit.invalidateAll());
-      return openMapping(capacity);
-    },
-    reachesAllMemory,
-    isIdentity: () => unit.isTranslating && isIdentity(),
-    range: parts.range,
-    get keptBytes() {
-      return domain?.keptBytes ?? 0;
-    },
-    takeFaults: () =>
-      takeFaults(facility, unit.capabilities)
-        .filter(({ sourceId }) => sourceId === facility.sourceId)
-        .map((record) => describeFault(record, isMapped)),
-    close: () => {
-      if (unit.stop()) free();
-    },
-    abandon: () => {
-      unit.abandon();
-      free();
-    },
-  };
+  return new OpenedDomain(facility, unit, parts, requesters);
 }
 
 function domainParts(
@@ -143,7 +110,8 @@ function domainParts(
     maskBits: options.addressBits,
     openPages: () => new IovaPages(options.aperture / PAGE_SIZE, PAGE_SIZE, 2 ** options.addressBits),
     openTable: (pages) => new SecondLevelTable(memory, { levels, pages, largePages }),
-    openMapping: (domain, capacity) => new VtdDmaMapping(memory, domain, capacity, options.leaks),
+    platform: 'intel-iommu',
+    leaks: options.leaks,
     noRoom: () =>
       unsupported('there is no memory for page tables over all of memory', 'enlarge the memory of the machine'),
   });

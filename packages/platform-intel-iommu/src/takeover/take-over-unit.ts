@@ -17,13 +17,15 @@ export interface TakenUnit {
 /**
  * Takes over a unit, before anything is written to memory that its tables may be in (Linux `init_dmars`). After a kexec
  * translation and the queue are stopped. After a crash translation goes on, and the tables are copied; where that is
- * not possible, it is stopped all the same. Throws {@link DmaError} `ERR_IOMMU_UNRESPONSIVE`.
+ * not possible, it is stopped all the same. Throws {@link DmaError} `ERR_IOMMU_UNSUPPORTED` where there
+ * is no unit, and `ERR_IOMMU_UNRESPONSIVE`.
  */
 export function takeOverUnit(
   facility: VtdFacility,
   memory: GuestMemory,
   { takeover, mode }: Pick<IntelIommuOptions, 'takeover' | 'mode'>,
 ): TakenUnit {
+  // Throws where there is no unit.
   readCapabilities(facility);
   const commands = new GlobalCommands(facility);
   const stop = (why: string): TakenUnit => {
@@ -39,8 +41,9 @@ export function takeOverUnit(
   if (former.isScalable !== (mode === 'scalable'))
     return stop(`its tables are of ${former.isScalable ? 'scalable' : 'legacy'} mode, so translation was stopped`);
   const count = former.contexts.length;
+  const tables = count === 1 ? 'table' : 'tables';
   return {
     former,
-    summary: `after kdump: translation goes on with a copy of its root and ${count} context table${count === 1 ? '' : 's'}`,
+    summary: `after kdump: translation goes on with a copy of its root and ${count} context ${tables}`,
   };
 }

@@ -16,7 +16,7 @@ function deviceWrites({ space, faults }: RemappedGuest, low: number): string {
   return space.write(low, 0, BYTES, 0, 1) ? 'done' : faults.entries.at(-1)!.cause;
 }
 
-describe('VtdDmaMapping', () => {
+describe('the mapping of a translated domain', () => {
   it('keeps a buffer’s offset in its page, and maps the whole page', () => {
     const guest = startGuest();
     const { memory, words } = guest;
@@ -98,7 +98,7 @@ describe('VtdDmaMapping', () => {
   });
 });
 
-describe('VtdDmaMapping.resolve', () => {
+describe('resolve of that mapping', () => {
   it('resolves by the tables at this moment', () => {
     const guest = startGuest();
     const mapping = guest.openMapping();

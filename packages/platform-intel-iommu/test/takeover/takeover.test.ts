@@ -145,7 +145,7 @@ describe('a kernel after a crash', () => {
     ['no root table', {}, ({ unit }) => unit.write64(0x20, 0, 0), /root table is not in memory/],
     ['a root table outside of memory', {}, ({ unit }) => unit.write64(0x20, 0, 0x100), /root table is not in memory/],
     ['translation that is off', {}, ({ unit }) => unit.write32(0x18, 0), /translation was off/],
-  ])('starts anew where it finds %s', (_, options, change, why) => {
+  ])('stops the unit and starts it with its own tables where it finds %s', (_, options, change, why) => {
     const bench = leave({ takeover: 'kdump', ...options });
     change(bench);
     const platform = bench.takeOver(bench.free);

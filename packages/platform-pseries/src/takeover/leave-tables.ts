@@ -22,18 +22,15 @@ export function leaveTables(
   takeover: Takeover,
 ): FormerWindows {
   const { kind, mapping, pageSize } = window;
-  const isDefaultRemoved = kind === 'ddw' && facility.queryWindows().available === 0;
-  const create = (size: DdwSize): TceWindow => openDdwWindow(facility, pageSize, size);
+  const isDdw = kind === 'ddw';
+  const isDefaultRemoved = isDdw && facility.queryWindows().available === 0;
+  const size: DdwSize = mapping === 'linear' ? { bytes: memory.size } : { mostPages: dynamicPages(pageSize) };
+  const table = isDdw ? openDdwWindow(facility, pageSize, size) : new TceWindow(facility, facility.defaultWindow);
+  const left = { ...(isDdw && { dynamic: table.window }), isDefaultRemoved };
   if (mapping !== 'dynamic') {
-    const isLinear = mapping === 'linear';
-    const table = isLinear ? create({ bytes: memory.size }) : new TceWindow(facility, facility.defaultWindow);
     DirectTceWindow.open(memory, table, mapping);
-    return { ...(isLinear && { dynamic: table.window }), isDefaultRemoved };
+    return left;
   }
-  const isCreated = kind === 'ddw';
-  const table = isCreated
-    ? create({ mostPages: dynamicPages(pageSize) })
-    : new TceWindow(facility, facility.defaultWindow);
   const pages = new DynamicTceWindow(table, 'fail', table.window.base === 0n ? 1 : 0);
   const mapped: number[] = [];
   for (let i = 0; i < buffers; i++) {
@@ -45,7 +42,6 @@ export function leaveTables(
         'lower platform.formerOwner.buffers, or enlarge its window',
       );
   }
-  const left = { ...(isCreated && { dynamic: table.window }), isDefaultRemoved };
   if (takeover === 'kdump') return { ...left, memory: mapped };
   for (const address of mapped) memory.free(address);
   return left;

@@ -13,8 +13,6 @@ export interface TakenWindows {
   dynamic: DmaWindow | undefined;
   /** Whether what the former owner mapped stays mapped. */
   readonly isHeld: boolean;
-  /** Whether there is a default window. */
-  readonly hasDefault: boolean;
   /** By page: 1 for what the former owner mapped in the window that is used; empty unless held. */
   readonly held: Uint8Array;
   /** What was done, for people. */
@@ -68,7 +66,6 @@ function clearTables(
   return {
     dynamic: isKept ? dynamic : undefined,
     isHeld: false,
-    hasDefault: !isKept || !isDefaultRemoved,
     held: new Uint8Array(0),
     summary: `after kexec: ${done.join('; ')}`,
   };
@@ -91,7 +88,7 @@ function holdTables(
   options: TakeoverOptions,
 ): TakenWindows {
   const { kind, mapping, pageSize } = options.window;
-  const taken = { dynamic, isHeld: true, hasDefault: !isDefaultRemoved };
+  const taken = { dynamic, isHeld: true };
   if (kind === 'default' && isDefaultRemoved)
     throw windowError(
       'the former owner removed the default window, and its 64-bit window is held',
@@ -107,9 +104,9 @@ function holdTables(
     );
   const table = new TceWindow(facility, existing, options);
   const held = heldEntries(table);
-  const count = (): number => held.reduce((sum, isHeld) => sum + isHeld, 0);
-  let summary = `after kdump: ${count()} of the ${table.pages} entries of ${nameOf(existing)} are held`;
-  if (mapping === 'dynamic' && table.pages - count() < KDUMP_MIN_TCE_ENTRIES) {
+  const count = held.reduce((sum, isHeld) => sum + isHeld, 0);
+  let summary = `after kdump: ${count} of the ${table.pages} entries of ${nameOf(existing)} are held`;
+  if (mapping === 'dynamic' && table.pages - count < KDUMP_MIN_TCE_ENTRIES) {
     const needed = Math.min(KDUMP_MIN_TCE_ENTRIES, table.pages);
     summary += `, except the last ${needed}, which this kernel needs`;
     freeLast(table, held, needed);

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { WindowInput, WindowOptions } from '../window-options.ts';
+import { DEFAULT_WINDOW_PAGE, type WindowInput, type WindowOptions } from '../window-options.ts';
 
 /** What the kernel before left in the tables. */
 export interface FormerOwnerOptions {
@@ -10,7 +10,7 @@ export interface FormerOwnerOptions {
 
 /** The kernel before where a profile does not say more of it. */
 export const FORMER_OWNER: FormerOwnerOptions = {
-  window: { kind: 'default', mapping: 'dynamic', pageSize: 4096 },
+  window: { kind: 'default', mapping: 'dynamic', pageSize: DEFAULT_WINDOW_PAGE },
   buffers: 64,
 };
 

@@ -160,7 +160,7 @@ describe('a kernel after a crash', () => {
     expect([taken.length, Math.min(...taken)]).toEqual([2048, 2048 * PAGE]);
   });
 
-  it('holds no entry of one that could not be read', () => {
+  it('does not start where an entry cannot be read', () => {
     const bench = leave({ takeover: 'kdump' });
     bench.tables.getTce = () => H_HARDWARE;
     expect(() => bench.takeOver()).toThrow(/does not tell entry 0 of the former owner/);

@@ -14,12 +14,12 @@ export interface SevAddressSpaceState {
   readonly pages: SharedArrayBuffer;
   readonly keys: MemoryKeys;
   readonly technology: Technology;
-  /** The address of the shared half of memory, which begins at 0 but in a realm. */
+  /** The first address of shared memory: 0, except in a realm. */
   readonly alias: number;
 }
 
 /** The technologies under which an access to a private page does not happen at all. */
-const IS_DENIED: ReadonlySet<Technology> = new Set(['restricted-pool', 'pkvm', 'cca']);
+const DENYING_TECHNOLOGIES: ReadonlySet<Technology> = new Set(['restricted-pool', 'pkvm', 'cca']);
 /** Bytes that one write poisons: a cache line. */
 const LINE = 64;
 /**
@@ -115,7 +115,7 @@ export class SevAddressSpace implements DeviceAddressSpace {
   }
 
   get #cause(): FaultCause {
-    return IS_DENIED.has(this.#technology) ? 'access-denied' : 'private-page';
+    return DENYING_TECHNOLOGIES.has(this.#technology) ? 'access-denied' : 'private-page';
   }
 
   #readPrivate(address: number, target: Uint8Array, at: number, length: number): void {

@@ -30,7 +30,7 @@ function protection(
   memory: GuestMemory,
   pages: PageStates,
   keys: MemoryKeys,
-  { technology, granule, ipaBits }: SevOptions,
+  { technology, granule }: SevOptions,
 ): MemoryConversion {
   switch (technology) {
     case 'restricted-pool':
@@ -38,7 +38,7 @@ function protection(
     case 'pkvm':
       return new SharedGranules(memory, pages, granule, 1);
     case 'cca':
-      return new RealmMemory(memory, pages, granule, ipaBits);
+      return new RealmMemory(memory, pages, granule);
     default:
       return new EncryptedMemory(memory, pages, new MemoryEncryption(keys));
   }

@@ -1,45 +1,39 @@
-import {
-  IovaPages,
-  openDomainParts,
-  PageTable,
-  type AddressRange,
-  type DmaMapping,
-  type DomainParts,
-} from '@virtio-platform/core/dma';
-import type { GuestMemory, LeakLog } from '@virtio-platform/core/memory';
+import { IovaPages, openDomainParts, PageTable, TableUnitDomain, type DomainParts } from '@virtio-platform/core/dma';
+import { formatByteSize, type GuestMemory, type LeakLog } from '@virtio-platform/core/memory';
 import type { Smmuv3Options } from '../smmuv3-options.ts';
 import { levelsOf, OUTPUT_BITS, type SmmuCapabilities } from '../unit/smmu-capabilities.ts';
 import { unsupported, type SmmuFacility } from '../unit/smmu-facility.ts';
 import { describeEvent, type SmmuFault } from '../unit/smmu-fault.ts';
 import { SmmuUnit } from '../unit/smmu-unit.ts';
 import { AARCH64_ENTRIES } from '../unit/table-format.ts';
-import { SmmuDmaMapping } from './smmu-dma-mapping.ts';
 import { StreamTables } from './stream-tables.ts';
 
 /** ASID of the one device. */
 const ASID = 1;
 
 /** The domain of the device. */
-export interface OpenedDomain {
-  openMapping(capacity: number): DmaMapping;
-  /** Whether addresses are physical ones: probes the mapping and reads the tables. */
-  isIdentity(): boolean;
-  /** Whether it maps all of guest memory, at physical addresses. */
-  readonly reachesAllMemory: boolean;
-  /** The I/O virtual addresses of the domain; `undefined` where device addresses are physical ones. */
-  readonly range?: AddressRange | undefined;
-  /** Bytes of I/O virtual addresses that stay unused because the unit did not confirm their invalidation. */
-  readonly keptBytes: number;
+export class OpenedDomain extends TableUnitDomain<SmmuFault> {
+  readonly #unit: SmmuUnit;
+
+  constructor(unit: SmmuUnit, parts: DomainParts, streams: StreamTables, streamId: number) {
+    const takeFaults = (): SmmuFault[] =>
+      unit
+        .takeEvents()
+        .filter((event) => event.streamId === streamId)
+        .map(describeEvent);
+    super({ unit, parts, requesters: streams, takeFaults });
+    this.#unit = unit;
+  }
+
   /** How often events were lost. */
-  readonly lostEvents: number;
+  get lostEvents(): number {
+    return this.#unit.lostEvents;
+  }
+
   /** Errors that the unit reported of itself. */
-  readonly globalErrors: number;
-  /** The faults of the device that the unit recorded since the last call. */
-  takeFaults(): SmmuFault[];
-  /**
-   * Stops translation and frees the tables. Keeps them if the unit does not confirm the stop: it may still walk them.
-   */
-  close(): void;
+  get globalErrors(): number {
+    return this.#unit.globalErrors;
+  }
 }
 
 /**
@@ -72,37 +66,7 @@ export function openDomain(
     }
     throw error;
   }
-  return opened(unit, parts, streams, facility.streamId);
-}
-
-function opened(unit: SmmuUnit, parts: DomainParts, streams: StreamTables, streamId: number): OpenedDomain {
-  const { openMapping, isIdentity, reachesAllMemory, domain } = parts.open(unit, streams);
-  return {
-    openMapping,
-    reachesAllMemory,
-    isIdentity: () => unit.isTranslating && isIdentity(),
-    range: parts.range,
-    get keptBytes() {
-      return domain?.keptBytes ?? 0;
-    },
-    get lostEvents() {
-      return unit.lostEvents;
-    },
-    get globalErrors() {
-      return unit.globalErrors;
-    },
-    takeFaults: () =>
-      unit
-        .takeEvents()
-        .filter((event) => event.streamId === streamId)
-        .map(describeEvent),
-    close: () => {
-      if (!unit.stop()) return;
-      domain?.close();
-      parts.table?.free();
-      streams.free();
-    },
-  };
+  return new OpenedDomain(unit, parts, streams, facility.streamId);
 }
 
 function domainParts(memory: GuestMemory, options: Smmuv3Options, leaks: LeakLog): DomainParts {
@@ -115,7 +79,8 @@ function domainParts(memory: GuestMemory, options: Smmuv3Options, leaks: LeakLog
     onLostInvalidation,
     openPages: () => new IovaPages(aperture / granule, granule),
     openTable: (pages) => new PageTable(memory, AARCH64_ENTRIES, { levels, pages, largePages, granule }),
-    openMapping: (opening, capacity) => new SmmuDmaMapping(memory, opening, capacity, leaks),
+    platform: 'smmuv3',
+    leaks,
     noRoom: () => unsupported('there is no memory for tables over all of memory', 'enlarge the memory of the machine'),
   });
 }
@@ -125,7 +90,7 @@ function checkCapabilities(
   { granules, outputCode, streamBits }: SmmuCapabilities,
   streamId: number,
   memory: GuestMemory,
-  { domain, granule, addressBits }: Smmuv3Options,
+  { domain, granule }: Smmuv3Options,
 ): void {
   if (streamId >= 2 ** streamBits)
     throw unsupported(
@@ -135,11 +100,11 @@ function checkCapabilities(
   if (domain === 'pass-through') return;
   if (!granules.includes(granule))
     throw unsupported(
-      `this unit has no pages of ${granule / 1024}KiB (IDR5): ${granules.map((each) => `${each / 1024}KiB`).join(', ')}`,
+      `this unit has no pages of ${formatByteSize(granule)} (IDR5): ${granules.map(formatByteSize).join(', ')}`,
       'change platform.granule, or platform.unit.granules of the simulated machine',
     );
   const outputBits = OUTPUT_BITS[outputCode]!;
-  if (memory.size > 2 ** outputBits || (domain === 'identity' && memory.size > 2 ** addressBits))
+  if (memory.size > 2 ** outputBits)
     throw unsupported(
       `this unit reaches ${outputBits} bits of physical addresses (IDR5.OAS), and memory ends beyond`,
       'give the machine less memory, or widen platform.unit.outputBits of the simulated machine',

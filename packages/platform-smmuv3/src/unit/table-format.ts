@@ -6,8 +6,6 @@ export const STREAM_WORDS = 16;
 export const STREAM_VALID = 1;
 /** Shift of the configuration in the first word. */
 export const STREAM_CONFIG_SHIFT = 1;
-/** Configuration: accesses end in an abort, which is not recorded. */
-export const CONFIG_ABORT = 0;
 /** Configuration: addresses are physical ones. */
 export const CONFIG_BYPASS = 4;
 /** Configuration: stage 1 translates. */

@@ -69,7 +69,7 @@ describe('CommandQueue', () => {
   it('ends its wait where the unit repeats an error that cannot be repaired', () => {
     const memory = new GuestMemory(new SharedArrayBuffer(2 ** 20));
     let reads = 0;
-    // It stops anew whenever the error is acknowledged.
+    // Whenever the driver acknowledges the error, the unit stops again.
     let errors = 1;
     const broken: SmmuFacility = {
       streamId: 0,

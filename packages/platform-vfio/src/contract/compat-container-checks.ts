@@ -22,7 +22,7 @@ import {
   type Type1ContainerCheck,
 } from './container-check.ts';
 
-/** More mappings than a container of VFIO holds unless told otherwise would take long to make; these show the rule. */
+/** Mappings to make. More than the 65535 of a container of VFIO would take long. */
 const MANY = 200;
 
 /** What a mapping is refused for, and with what. */

@@ -287,7 +287,7 @@ export const TYPE1_CONTAINER_CHECKS: readonly Type1ContainerCheck[] = [
     },
   },
   {
-    name: 'has the extensions of type 1, and answers 0 for one that nobody has',
+    name: 'has the extensions of type 1, and answers 0 for one that does not exist',
     run({ container }) {
       for (const extension of [VFIO_TYPE1_IOMMU, VFIO_TYPE1V2_IOMMU, VFIO_UNMAP_ALL, VFIO_UPDATE_VADDR])
         expectResult(container.checkExtension(extension), 1, `extension ${extension}`);

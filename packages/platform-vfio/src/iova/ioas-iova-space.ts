@@ -28,28 +28,32 @@ export class IoasIovaSpace implements IovaSpace {
   constructor(ioas: IommufdIoas, start: number | undefined, behind: number = Infinity) {
     const info = ioas.info();
     const { alignment } = info;
-    const iovaRanges = usableRanges(info).flatMap((range) =>
-      range.start < behind ? [{ start: range.start, end: Math.min(range.end, behind - 1) }] : [],
+    const ranges = usableRanges(info);
+    const from = start ?? 0;
+    const allowed = ranges.flatMap((range) =>
+      range.start < behind && range.end > from
+        ? [{ start: Math.max(range.start, from), end: Math.min(range.end, behind - 1) }]
+        : [],
     );
     this.pageSize = alignment;
-    this.addressBits = Math.ceil(Math.log2(iovaRanges.at(-1)!.end + 1));
+    this.addressBits = Math.ceil(Math.log2((allowed.at(-1)?.end ?? 0) + 1));
     this.#ioas = ioas;
-    this.ranges = iovaRanges
-      .filter(({ end }) => start === undefined || end > start)
-      .map((range) => {
-        const first = Math.max(range.start, start ?? 0);
-        return { start: first, size: range.end + 1 - first };
-      });
+    this.ranges = allowed.map((range) => ({ start: range.start, size: range.end + 1 - range.start }));
     if (start === undefined && behind === Infinity) return;
-    const first = start ?? 0;
-    const allowed = iovaRanges.flatMap((range) =>
-      range.end > first ? [{ start: Math.max(range.start, first), end: range.end }] : [],
-    );
     const result = allowed.length === 0 ? undefined : ioas.allowIovas(allowed);
     if (result === 0) return;
-    const why = result === undefined ? `the container has ${formatRanges(iovaRanges)}` : errnoName(result);
-    throw new DmaError('ERR_DMA_RANGE', `platform.iovaStart 0x${first.toString(16)} cannot be used: ${why}`, {
-      hint: `leave iovaStart out, or choose a multiple of ${alignment} below 2^${this.addressBits}`,
+    const why = result === undefined ? `the container has ${formatRanges(ranges)}` : errnoName(result);
+    if (start === undefined)
+      throw new DmaError(
+        'ERR_DMA_RANGE',
+        `no address below 0x${behind.toString(16)} (device.dmaBits) can be used: ${why}`,
+        {
+          hint: 'have the device take more address bits (device.dmaBits), or leave platform.reserved out',
+        },
+      );
+    const bits = Math.ceil(Math.log2(ranges.at(-1)!.end + 1));
+    throw new DmaError('ERR_DMA_RANGE', `platform.iovaStart 0x${start.toString(16)} cannot be used: ${why}`, {
+      hint: `leave iovaStart out, or choose a multiple of ${alignment} below 2^${bits}`,
     });
   }
 
@@ -75,8 +79,8 @@ export class IoasIovaSpace implements IovaSpace {
       `the kernel chose 0x${iova.toString(16)}, which is not a multiple of ${alignment}`,
       {
         hint:
-          `request an alignment of at most one page of ${this.pageSize}: the kernel aligns further only as the memory of ` +
-          `the process is aligned, and up to 2 MiB`,
+          `request an alignment of at most one page of ${this.pageSize}: the kernel aligns further only as the memory ` +
+          `of the process is aligned, and up to 2 MiB`,
       },
     );
   }

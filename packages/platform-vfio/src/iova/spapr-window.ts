@@ -56,7 +56,8 @@ export class SpaprWindow implements IovaWindow {
       const step = `create a window of ${size} with a table of ${levels} ${levels === 1 ? 'level' : 'levels'}`;
       // The kernel creates the default window and its table before the first other one.
       const own = memorySize + tceTableBytes(defaultWindow(container), 1);
-      check(container, start, step, { own, wanted: tceTableBytes(request, levels) });
+      const also = '; or a table with more levels (platform.window.levels) or fewer TCEs';
+      check(container, start, step, { own, wanted: tceTableBytes(request, levels), also });
       return new SpaprWindow(container, { ...request, start }, () => {
         container.removeWindow(start);
         unregister();
@@ -102,8 +103,8 @@ function createWindow(container: SpaprContainer, request: WindowRequest): { star
   let levels = request.levels ?? fewestLevels(request, most);
   for (;;) {
     const start = container.createWindow(Math.log2(request.pageSize), request.size, levels);
-    const isLocked = !mayLock(container, tceTableBytes(request, levels + 1));
-    if (start !== ENOMEM || request.levels !== undefined || levels >= most || isLocked) return { start, levels };
+    const mayRetry = start === ENOMEM && request.levels === undefined && levels < most;
+    if (!mayRetry || !mayLock(container, tceTableBytes(request, levels + 1))) return { start, levels };
     levels++;
   }
 }
@@ -120,13 +121,12 @@ function check(
   container: SpaprContainer,
   result: number,
   step: string,
-  { own, wanted }: { readonly own: number; readonly wanted: number },
+  { own, wanted, also = '' }: { readonly own: number; readonly wanted: number; readonly also?: string },
 ): void {
   if (result >= 0) return;
   const what = `cannot ${step}: ${errnoName(result)}`;
   if (result === ENOMEM) {
     const { state, hint } = memoryLockNeeds(container.info(), own, wanted);
-    const also = step.includes('window') ? '; or a table with more levels (platform.window.levels) or fewer TCEs' : '';
     throw new DmaError('ERR_DMA_EXHAUSTED', what, { hint: `${hint}${also}; ${state}` });
   }
   throw new DmaError('ERR_DMA_RANGE', what, {

@@ -15,8 +15,8 @@ const ALL_FLAGS = VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE;
 /** First bus addresses of the windows of a PowerNV host bridge. */
 const WINDOW_STARTS = [0, 2 ** 59] as const;
 const PAGE_SIZES: readonly number[] = [2 ** 12, 2 ** 16, 2 ** 21, 2 ** 24];
-/** Bits of a bus address that a table of any number of levels can translate. */
-const MOST_ADDRESS_BITS = 55;
+/** Bits of a bus address that a table of any number of levels can translate, at most. */
+const MOST_ADDRESS_BITS = 54;
 
 /**
  * A simulated sPAPR TCE container of either version, with one group attached. Refuses what Linux refuses, in the order
@@ -170,7 +170,7 @@ export class SimulatedSpaprContainer implements SpaprContainer {
     const pages = tceTableBytes({ size, pageSize }, levels) / PAGE_SIZE;
     if (!this.#lock.charge(pages)) return ENOMEM;
     const level = tceLevelBytes({ size, pageSize }, levels);
-    if (Math.log2(level / 8) * levels + Math.log2(pageSize) >= MOST_ADDRESS_BITS) return EINVAL;
+    if (Math.log2(level / 8) * levels + Math.log2(pageSize) > MOST_ADDRESS_BITS) return EINVAL;
     if (level > LARGEST_LEVEL || size > LARGEST_WINDOW) return ENOMEM;
     const start = WINDOW_STARTS[window === 0 ? 0 : 1];
     this.#windows.open(window, start, size, pageSize);

@@ -55,7 +55,7 @@ describe('DmaEntries', () => {
     );
   });
 
-  it('goes round a ring of addresses as long as it likes', () => {
+  it('goes round a ring of addresses any number of times', () => {
     const entries = new DmaEntries(LIMIT);
     for (let i = 0; i < 200; i++) {
       const start = (i % 10) * 2;

@@ -71,7 +71,7 @@ describe('other devices in a container of type 1', () => {
     expect(container.mapDma(0, PAGE, PAGE, RW)).toBe(ENOSPC);
   });
 
-  it('are in the statistics of the platform, and their locked memory in the error of the device that is refused', () => {
+  it('are in the statistics of the platform, and their locked memory in the error of a refused device', () => {
     const otherDevices = [
       { name: 'net0', maps: 7 * MIB, container: 'own' },
       { name: 'net1', maps: 7 * MIB, container: 'own' },

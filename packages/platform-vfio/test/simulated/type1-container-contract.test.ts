@@ -23,7 +23,7 @@ describe.each(['type1', 'type1v2'] as const)('SimulatedType1Container of %s, as 
   });
 });
 
-describe.each(['iommufd-type1', 'iommufd-type1v2'] as const)('SimulatedCompatContainer of %s, as iommufd’s', (type) => {
+describe.each(['iommufd-type1', 'iommufd-type1v2'] as const)('SimulatedCompatContainer of %s', (type) => {
   const checks = COMPAT_CONTAINER_CHECKS.filter((check) => check.type === undefined || check.type === type);
 
   // oxlint-disable-next-line vitest/expect-expect -- a check asserts by itself

@@ -2,9 +2,11 @@ import {
   DirectDmaMapping,
   FULL_ADDRESSING,
   probeIdentity,
+  probeOpened,
   type AddressRange,
   type DeviceAddressing,
   type DmaMapping,
+  type IommuDomain,
 } from '@virtio-platform/core/dma';
 import type { GuestMemory, LeakLog } from '@virtio-platform/core/memory';
 import { VIRTIO_IOMMU_F_BYPASS } from '../unit/iommu-features.ts';
@@ -19,24 +21,11 @@ import { chooseWindow } from './iova-window.ts';
 import { TranslatedDomain } from './translated-domain.ts';
 import { VirtioIommuDmaMapping } from './virtio-iommu-dma-mapping.ts';
 
-/** The domain of the device. */
-export interface OpenedDomain {
-  openMapping(capacity: number): DmaMapping;
-  /** Whether addresses are physical ones: probes the mapping. */
-  isIdentity(): boolean;
-  /** Whether it maps all of guest memory, at physical addresses. */
-  readonly reachesAllMemory: boolean;
-  /** The I/O virtual addresses of the domain; `undefined` where device addresses are physical ones. */
-  readonly range?: AddressRange | undefined;
+/** The domain of the device. To close it resets the unit. */
+export interface OpenedDomain extends IommuDomain<VirtioIommuFault> {
   readonly reserved: readonly ReservedRegion[];
   /** Whether the unit lets endpoints without a domain through; `undefined` where it does not say. */
   readonly bypass: boolean | undefined;
-  /** Bytes of I/O virtual addresses that stay unused because the unit did not unmap them. */
-  readonly keptBytes: number;
-  /** The faults of the device that the unit reported since the last call. */
-  takeFaults(): VirtioIommuFault[];
-  /** Resets the unit and frees its queues. Keeps them where the unit does not confirm that. */
-  close(): void;
 }
 
 /** What a kind of domain gives. */
@@ -118,14 +107,7 @@ function openTranslated(unit: IommuUnit, memory: GuestMemory, terms: DomainTerms
   const domain = new TranslatedDomain(window, granule, { usual, certain: unit }, terms.addressBits);
   const openMapping = (capacity: number): DmaMapping =>
     new VirtioIommuDmaMapping(memory, domain, capacity, terms.leaks);
-  const isIdentity = (): boolean => {
-    const mapping = openMapping(1);
-    try {
-      return probeIdentity(mapping, memory);
-    } finally {
-      mapping.dispose();
-    }
-  };
+  const isIdentity = (): boolean => probeOpened(openMapping(1), memory);
   const range: AddressRange = {
     what: 'aperture of the domain',
     kind: 'window',

@@ -40,6 +40,7 @@ const LIMITS: readonly MemberCheck[] = [
   ['maxRegionSize', orAbsent(isPositive), 'a number above 0, or nothing'],
   ['copiedFrom', orAbsent(isPositive), 'a number above 0, or nothing'],
   ['minAlignMask', orAbsent(isMask), 'one less than a power of two, or nothing'],
+  ['granule', orAbsent(isPositive), 'a number above 0, or nothing'],
 ];
 
 const STATISTICS: readonly MemberCheck[] = ['maps', 'unmaps', 'bytesBounced', 'live'].map((name) => [

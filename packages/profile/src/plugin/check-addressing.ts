@@ -1,23 +1,17 @@
 import type { MachinePlugin, PlatformPlugin } from '@virtio-platform/core';
-import { addressEnd, isFullAddressing, type DeviceAddressing, type MemoryRange } from '@virtio-platform/core/dma';
+import { isFullAddressing, type DeviceAddressing, type MemoryRange } from '@virtio-platform/core/dma';
 import { PAGE_SIZE } from '@virtio-platform/core/memory';
 import { checkAddressingProblem, checkMemoryRange } from '../guard/checked-answer.ts';
 import { runHookSync } from '../guard/run-hook.ts';
 import type { PluginUse } from '../schema/profile.ts';
 import { issueAt } from '../source/profile-issue.ts';
 import { LocatedPluginError } from './plugin-error.ts';
+import type { ChosenPlugin } from './plugin-use.ts';
 
 /** The device of a profile, as far as its addresses go. */
 export interface AddressingDevice {
   readonly use: PluginUse;
   readonly addressing: DeviceAddressing;
-}
-
-/** A plugin, where a profile names it, and its checked options. */
-interface ChosenPlugin<Plugin> {
-  readonly use: PluginUse;
-  readonly plugin: Plugin;
-  readonly options: unknown;
 }
 
 /**
@@ -39,7 +33,7 @@ export function checkAddressing(
       : plugin.addressingProblem(addressing, range, options);
   const problem = checkAddressingProblem(use, runHookSync('platform', use, 'addressingProblem', ask));
   if (problem === undefined) return;
-  const key = addressEnd(addressing) <= Number.MAX_SAFE_INTEGER ? 'dmaBits' : 'minAlignMask';
+  const key = addressing.addressBits < 64 ? 'dmaBits' : 'minAlignMask';
   const value = key === 'dmaBits' ? String(addressing.addressBits) : `0x${addressing.minAlignMask.toString(16)}`;
   const place = { location: device.use.locate([key], 'value'), text: value };
   const message = `${problem.message}: ${problem.hint}`;

@@ -1,21 +1,18 @@
 import type { PlatformPlugin } from '@virtio-platform/core';
 import { checkRefusal } from '../guard/checked-answer.ts';
 import { runHookSync } from '../guard/run-hook.ts';
-import type { Disruption, PluginUse } from '../schema/profile.ts';
+import type { Disruption } from '../schema/profile.ts';
 import { LocatedPluginError } from './plugin-error.ts';
-
-/** A platform, where a profile names it, and its checked options. */
-interface ChosenPlatform {
-  readonly use: PluginUse;
-  readonly plugin: PlatformPlugin;
-  readonly options: unknown;
-}
+import type { ChosenPlugin } from './plugin-use.ts';
 
 /**
  * Throws {@link LocatedPluginError} `ERR_PLUGIN_EXEC` where a workload has its process call exec, and nothing of the
  * platform's would outlive that process.
  */
-export function checkExec({ use, plugin, options }: ChosenPlatform, disruptions: readonly Disruption[]): void {
+export function checkExec(
+  { use, plugin, options }: ChosenPlugin<PlatformPlugin>,
+  disruptions: readonly Disruption[],
+): void {
   if (!disruptions.some((disruption) => disruption.do === 'exec')) return;
   const why =
     plugin.refusesExec === undefined

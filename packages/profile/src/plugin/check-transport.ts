@@ -2,15 +2,8 @@ import type { MachinePlugin, PlatformPlugin } from '@virtio-platform/core';
 import { hasRequesterId } from '@virtio-platform/core/features';
 import { checkRefusal, checkTransportKind } from '../guard/checked-answer.ts';
 import { runHookSync } from '../guard/run-hook.ts';
-import type { PluginUse } from '../schema/profile.ts';
 import { LocatedPluginError } from './plugin-error.ts';
-
-/** A plugin, where a profile names it, and its checked options. */
-interface ChosenPlugin<Plugin> {
-  readonly use: PluginUse;
-  readonly plugin: Plugin;
-  readonly options: unknown;
-}
+import type { ChosenPlugin } from './plugin-use.ts';
 
 /**
  * Throws {@link LocatedPluginError} `ERR_PLUGIN_TRANSPORT` where the platform needs a requester id, and the machine has

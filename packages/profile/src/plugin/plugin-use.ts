@@ -7,6 +7,13 @@ import { nodeAt, placeOf, plainValue, type MapNode } from '../source/source-node
 /** The kinds of plugins, which are also the names of their sections. */
 export type PluginKind = 'platform' | 'machine' | 'device';
 
+/** A plugin, where a profile names it, and its checked options. */
+export interface ChosenPlugin<Plugin> {
+  readonly use: PluginUse;
+  readonly plugin: Plugin;
+  readonly options: unknown;
+}
+
 /** Keys of a plugin's section that are the profile's and no options of the plugin. */
 export const RESERVED_KEYS: Readonly<Record<PluginKind, readonly string[]>> = {
   platform: ['use'],

@@ -1,7 +1,7 @@
 import type { DeviceTypePlugin } from '@virtio-platform/core';
 import { FeatureSet, type ExperimentalBits } from '@virtio-platform/core/features';
 import type { Misbehavior } from '@virtio-platform/core/failure';
-import { duration, failureSchedule, failureTimes } from '@virtio-platform/options';
+import { duration, failureSchedule, failureTimes, lowBitsMask } from '@virtio-platform/options';
 import { z } from 'zod';
 import { featureBits, featureList, type DeviceVocabulary } from './device-vocabulary.ts';
 import type { DeviceSection, PluginUse } from './profile.ts';
@@ -66,21 +66,13 @@ export function deviceSchema(vocabulary: DeviceVocabulary): z.ZodObject<Record<s
       .max(64)
       .default(64)
       .describe(
-        'Bits of the addresses that the device takes (dma_set_mask): 24, 32, 40. What lies beyond is copied, or mapped ' +
-          'below. Default 64.',
+        'Bits of the addresses that the device takes (dma_set_mask): 24, 32, 40. What lies beyond is copied, or ' +
+          'mapped below. Default 64.',
       ),
-    minAlignMask: z
-      .union([z.number(), z.bigint()])
-      .transform(Number)
-      .refine((mask) => Number.isInteger(mask) && mask >= 0 && mask < 0x2_0000 && (mask & (mask + 1)) === 0, {
-        error: 'must be a mask of low address bits, one less than a power of two and below 0x20000: 0xfff',
-      })
-      .meta({ anyOf: [{ type: 'integer', minimum: 0, maximum: 0x1_ffff }] })
-      .prefault(0)
-      .describe(
-        'Low bits of its address that the copy of a buffer keeps, as the device needs (dma_set_min_align_mask): 0xfff. ' +
-          'Default 0.',
-      ),
+    minAlignMask: lowBitsMask.describe(
+      'Low bits of its address that the copy of a buffer keeps, as the device needs (dma_set_min_align_mask): 0xfff. ' +
+        'Default 0.',
+    ),
     misbehaves: misbehavior
       .optional()
       .describe(

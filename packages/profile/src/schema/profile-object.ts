@@ -30,9 +30,9 @@ export interface SectionKeys {
     readonly use?: string;
     readonly interface?: DeviceSection['interface'];
     readonly offers?: readonly string[];
-    /** Each schedule as in `failures`; `late` has `by`, with a unit: `5ms`. */
     readonly dmaBits?: number;
     readonly minAlignMask?: number;
+    /** Each schedule as in `failures`; `late` has `by`, with a unit: `5ms`. */
     readonly misbehaves?: { readonly [Way in keyof Misbehavior]?: ProfileValue };
   };
   readonly driver: {

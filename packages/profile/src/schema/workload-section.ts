@@ -10,7 +10,9 @@ const disruption = z.strictObject({
   do: z
     .enum(['reset-queues', 'suspend', 'exec'])
     .describe(
-      'reset-queues (needs RING_RESET): reset every queue, and make the requests in flight again. suspend (needs SUSPEND): suspend and resume the device. exec (platform-vfio, type1 and type1v2): another process takes over, with the device and its mappings.',
+      'reset-queues (needs RING_RESET): reset every queue, and make the requests in flight again. suspend ' +
+        '(needs SUSPEND): suspend and resume the device. exec (platform-vfio, type1 and type1v2): another process ' +
+        'takes over, with the device and its mappings.',
     ),
   size: z
     .int()

@@ -31,9 +31,9 @@ export interface TranslationCaches {
 export interface DomainTables {
   readonly table: PageTable;
   readonly pages: IovaPages;
-  readonly requesters?: RequesterTables;
+  readonly requesters: RequesterTables;
   /** Bits of the addresses that the device takes. */
-  readonly maskBits?: number;
+  readonly maskBits?: number | undefined;
 }
 
 /**
@@ -48,7 +48,7 @@ export class InvalidatedDomain implements IovaDomain {
   readonly #unit: TranslationCaches;
   readonly #table: PageTable;
   readonly #framesOfWord: number;
-  readonly #requesters: RequesterTables | undefined;
+  readonly #requesters: RequesterTables;
   readonly #isCareful: boolean;
   /** Pages whose invalidation was not confirmed. */
   readonly #kept: KeptPages;
@@ -140,7 +140,7 @@ export class InvalidatedDomain implements IovaDomain {
 
   /** The steps of {@link resolve}: from the requester to its domain, and through its page tables. Cold. */
   walk(low: number, high: number): readonly AddressStep[] {
-    const steps = [...(this.#requesters?.walk() ?? []), ...this.#table.walk(low, high)];
+    const steps = [...this.#requesters.walk(), ...this.#table.walk(low, high)];
     if (!this.pages.isStale(this.#pageOf(low, high))) return steps;
     return [...steps, { table: 'IOTLB', says: 'the unit may still use an old translation of this page' }];
   }

@@ -7,8 +7,6 @@ import { PageAllocator } from '../../memory/page-allocator.ts';
  * addresses of interrupts of a PC are in the upper half.
  */
 export const IOVA_END: number = 2 ** 31;
-/** First page of 4 KiB behind the range of I/O virtual addresses. */
-export const IOVA_PAGES_END: number = IOVA_END / PAGE_SIZE;
 
 /**
  * The I/O virtual pages of one domain: the highest `count` below 2 GiB, or below what the device can address, from the

@@ -17,7 +17,7 @@ const LARGE = -1;
 
 /** What the page tables of a domain cover. */
 export interface PageTableShape {
-  /** How many tables an address leads through: at least 2 with large pages, otherwise 1. */
+  /** How many tables an address leads through, at least 1. */
   readonly levels: number;
   /** Only pages below this number are mapped. */
   readonly pages: number;
@@ -76,7 +76,8 @@ export class PageTable {
     this.#framesOfWord = WORD / granule;
     this.#levels = shape.levels;
     this.#pages = shape.pages;
-    this.#largePages = shape.largePages;
+    // A large page is an entry of the second level.
+    this.#largePages = shape.largePages && shape.levels >= 2;
     this.#leaves = new Float64Array(Math.ceil(shape.pages / this.largePage));
     this.root = this.#allocateTable();
     this.#upper.set(tableKey(this.#levels, 0), this.root / 4);
@@ -164,10 +165,8 @@ export class PageTable {
       if (may.length === 0) return [...steps, { table, says: `entry ${index} is empty: nothing is mapped there` }];
       const isLarge = level === 2 && this.#format.isLarge(this.#memory.u32[entry]!, this.#memory.u32[entry + 1]!);
       const what = level === 1 ? 'page' : isLarge ? `the ${formatByteSize(granule * largePage)}` : 'the table';
-      steps.push({
-        table,
-        says: `entry ${index} points at ${what} at 0x${(this.#frameAt(entry) * granule).toString(16)}, to ${may.join(' and ')}`,
-      });
+      const where = `0x${(this.#frameAt(entry) * granule).toString(16)}`;
+      steps.push({ table, says: `entry ${index} points at ${what} at ${where}, to ${may.join(' and ')}` });
       if (isLarge) break;
     }
     if (steps.length === 0) steps.push({ table: 'page tables', says: 'beyond the addresses that they cover' });

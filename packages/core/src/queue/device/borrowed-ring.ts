@@ -58,7 +58,7 @@ export class BorrowedRing {
     const driver = this.#borrow(words[2]!, words[3]!, this.#driverBytes, 'read');
     const device = this.#borrow(words[4]!, words[5]!, this.#deviceBytes, 'write');
     if (descriptor < 0 || driver < 0 || device < 0) return 'unreachable';
-    // A program whose fields end there cannot poll a ring beyond.
+    // The 16-bit fields of guest memory end there: no ring beyond can be polled.
     if (Math.max(descriptor, driver, device) >= RING_REACH) return 'unreachable';
     this.#generation = generation;
     if (descriptor === this.descriptor && driver === this.driver && device === this.device) return 'same';

@@ -1,9 +1,11 @@
 import { PAGE_SIZE, type GuestMemory } from '../../memory/guest-memory.ts';
+import type { LeakLog } from '../../memory/leak-log.ts';
 import type { AddressRange } from '../address-range.ts';
 import { DirectDmaMapping } from '../direct-dma-mapping.ts';
 import type { DmaMapping } from '../dma-mapping.ts';
-import { probeIdentity } from '../probe-identity.ts';
+import { probeIdentity, probeOpened } from '../probe-identity.ts';
 import { PAGE_READ, PAGE_WRITE } from './entry-format.ts';
+import { InvalidatedDmaMapping } from './invalidated-dma-mapping.ts';
 import { InvalidatedDomain, type OnLostInvalidation, type TranslationCaches } from './invalidated-domain.ts';
 import type { IovaPages } from './iova-pages.ts';
 import type { PageTable } from './page-table.ts';
@@ -31,8 +33,10 @@ export interface DomainTerms {
   readonly openPages: () => IovaPages;
   /** Page tables for the pages below this number. */
   readonly openTable: (pages: number) => PageTable;
-  /** The mapping of a queue in a translated domain. */
-  readonly openMapping: (domain: InvalidatedDomain, capacity: number) => DmaMapping;
+  /** Name of the platform, for the errors of mappings. */
+  readonly platform: string;
+  /** Gets what mappings do not take back. */
+  readonly leaks: LeakLog;
   /** The error where there is no memory for tables over all of memory. */
   readonly noRoom: () => Error;
 }
@@ -122,7 +126,7 @@ function memoryRuns(memory: GuestMemory, granule: number, pages: number): { firs
 }
 
 function translatedParts(memory: GuestMemory, terms: DomainTerms): DomainParts {
-  const { openTable, openMapping, onLostInvalidation, maskBits, granule = PAGE_SIZE } = terms;
+  const { openTable, onLostInvalidation, maskBits, platform, leaks, granule = PAGE_SIZE } = terms;
   const pages = terms.openPages();
   const table = openTable(pages.first + pages.count);
   return {
@@ -134,25 +138,10 @@ function translatedParts(memory: GuestMemory, terms: DomainTerms): DomainParts {
       length: pages.count * granule,
     },
     open: (unit, requesters) => {
-      const domain = new InvalidatedDomain(
-        unit,
-        { table, pages, requesters, ...(maskBits !== undefined && { maskBits }) },
-        onLostInvalidation,
-      );
-      const isIdentity = (): boolean => {
-        const mapping = openMapping(domain, 1);
-        try {
-          return probeIdentity(mapping, memory);
-        } finally {
-          mapping.dispose();
-        }
-      };
-      return {
-        domain,
-        openMapping: (capacity) => openMapping(domain, capacity),
-        reachesAllMemory: false,
-        isIdentity,
-      };
+      const domain = new InvalidatedDomain(unit, { table, pages, requesters, maskBits }, onLostInvalidation);
+      const open = (capacity: number): DmaMapping =>
+        new InvalidatedDmaMapping(memory, domain, { platform, capacity, leaks });
+      return { domain, openMapping: open, reachesAllMemory: false, isIdentity: () => probeOpened(open(1), memory) };
     },
   };
 }

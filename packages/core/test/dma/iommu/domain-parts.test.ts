@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { DirectDmaMapping } from '../../../src/dma/direct-dma-mapping.ts';
-import { openDomainParts } from '../../../src/dma/iommu/domain-kinds.ts';
+import { openDomainParts } from '../../../src/dma/iommu/domain-parts.ts';
 import type { EntryFormat } from '../../../src/dma/iommu/entry-format.ts';
 import { IovaPages } from '../../../src/dma/iommu/iova-pages.ts';
 import { PageTable } from '../../../src/dma/iommu/page-table.ts';
 import { GuestMemory } from '../../../src/memory/guest-memory.ts';
+import { LeakLog } from '../../../src/memory/leak-log.ts';
 
 const PAGE = 4096;
 const FORMAT: EntryFormat = {
@@ -28,7 +28,8 @@ describe('an identity domain', () => {
       onLostInvalidation: 'keep',
       openPages: () => new IovaPages(16),
       openTable: (pages) => new PageTable(memory, FORMAT, { levels: 2, pages, largePages: true }),
-      openMapping: (_domain, capacity) => new DirectDmaMapping(memory, { path: 'identity', capacity }),
+      platform: 'test',
+      leaks: new LeakLog(memory),
       noRoom: () => new Error('no room'),
     });
     const leadTo = [0, 255, 256, 383, 384, 1023].map((page) => table!.resolve(page * PAGE, 0) / PAGE);

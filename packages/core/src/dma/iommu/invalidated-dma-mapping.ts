@@ -1,0 +1,28 @@
+import type { GuestMemory } from '../../memory/guest-memory.ts';
+import type { LeakLog } from '../../memory/leak-log.ts';
+import { IovaDmaMapping } from '../iova-dma-mapping.ts';
+import type { InvalidatedDomain } from './invalidated-domain.ts';
+
+/** What a mapping in an {@link InvalidatedDomain} is opened with. */
+export interface InvalidatedMappingTerms {
+  /** Name of the platform, for errors. */
+  readonly platform: string;
+  /** How many mappings can live at once. */
+  readonly capacity: number;
+  /** Gets what is not taken back. */
+  readonly leaks?: LeakLog | undefined;
+}
+
+/** The mapping of a queue in a translated domain, which owns neither the domain nor the log. */
+export class InvalidatedDmaMapping extends IovaDmaMapping {
+  constructor(memory: GuestMemory, domain: InvalidatedDomain, { platform, capacity, leaks }: InvalidatedMappingTerms) {
+    super(memory, domain, {
+      capacity,
+      leaks,
+      platform,
+      failed: 'did not confirm the invalidation of',
+      because: 'because the unit does not confirm an invalidation',
+      hint: 'raise platform.aperture or memory, or ask for less (a smaller queue or depth)',
+    });
+  }
+}
