@@ -100,6 +100,7 @@ export const ADDRESS_SPACE_CHECKS: readonly ContractCheck<AddressSpaceSubject>[]
       space.read(...wordsOf(reachable.address), new Uint8Array(64), 0, 64);
       space.write(...wordsOf(reachable.address), new Uint8Array(64), 0, 64);
       assert.equal(space.generation, generation);
+      assert.equal(space.seenGeneration ?? generation, generation, 'seenGeneration is the generation');
     },
   },
 ];

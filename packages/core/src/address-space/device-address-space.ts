@@ -11,8 +11,14 @@ export interface DeviceAddressSpace {
   /** The guest memory of borrowed ranges. */
   readonly memory: GuestMemory;
   readonly faults: FaultLog;
-  /** Changes when a translation is removed or narrowed. A borrowed range is valid only until then. */
+  /** Changes when a translation is removed or narrowed. A borrowed range is valid only until then. Read in order. */
   readonly generation: number;
+  /**
+   * The generation by a plain load, for a hot path that asks whether what it found by {@link generation} still holds.
+   * It is late at most until this thread learns, by an ordered access, of what came after the removal. Absent where
+   * {@link generation} costs no more.
+   */
+  readonly seenGeneration?: number;
 
   /**
    * Reads `length` bytes into `target` from byte `at` on. Returns false after a fault; bytes that could not be read are

@@ -7,6 +7,8 @@ import type { DeviceAccess, FaultCause, FaultLog } from './fault-log.ts';
 export interface AddressTranslation {
   /** Changes when a translation is removed or narrowed. */
   readonly generation: number;
+  /** See {@link DeviceAddressSpace.seenGeneration}. */
+  readonly seenGeneration?: number;
   /**
    * Translates one device address. Returns the guest-physical address, and sets {@link run}; or returns -1, and sets
    * {@link cause}, and {@link run} to the bytes that the same refusal covers (at least 1).
@@ -38,6 +40,11 @@ export class TranslatedAddressSpace implements DeviceAddressSpace {
 
   get generation(): number {
     return this.#translation.generation;
+  }
+
+  get seenGeneration(): number {
+    const translation = this.#translation;
+    return translation.seenGeneration ?? translation.generation;
   }
 
   read(low: number, high: number, target: Uint8Array, at: number, length: number): boolean {

@@ -30,6 +30,11 @@ export class PageStates {
     return Atomics.load(this.#generation, 0);
   }
 
+  /** The generation by a plain load: see `DeviceAddressSpace.seenGeneration`. */
+  get seenGeneration(): number {
+    return this.#generation[0]!;
+  }
+
   isShared(address: number): boolean {
     return Atomics.load(this.#states, Math.floor(address / PAGE_SIZE)) === SHARED;
   }

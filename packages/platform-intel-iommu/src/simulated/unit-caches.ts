@@ -27,8 +27,9 @@ export class UnitCaches {
     this.#sourceId = state.sourceId;
   }
 
+  /** A plain load: the driver learns in order that the device has started, which is when it freezes the unit. */
   get isFrozen(): boolean {
-    return Atomics.load(this.#control, FROZEN) !== 0;
+    return this.#control[FROZEN] !== 0;
   }
 
   /**

@@ -67,6 +67,10 @@ export class VtdTranslation implements AddressTranslation {
     return Atomics.load(this.#control, GENERATION);
   }
 
+  get seenGeneration(): number {
+    return this.#control[GENERATION]!;
+  }
+
   translate(low: number, high: number, access: DeviceAccess): number {
     if ((Atomics.load(this.#registers, GSTS_REG / 4) & TRANSLATION_ENABLE) === 0) return this.#letThrough(low, high);
     this.run = PAGE_SIZE - (low % PAGE_SIZE);

@@ -168,9 +168,12 @@ export class SimulatedTceTables extends WindowedTables implements TceFacility {
     return H_SUCCESS;
   }
 
-  /** While a device relies on the tables as they are, nothing changes until its reset. */
+  /**
+   * While a device relies on the tables as they are, nothing changes until its reset. A plain load: the driver learns
+   * in order that the device has started.
+   */
   override get isFrozen(): boolean {
-    return Atomics.load(this.#registers, FROZEN) !== 0;
+    return this.#registers[FROZEN] !== 0;
   }
 
   /** The table of a closed window is all zero. The number of entries is written last: it opens the window. */

@@ -33,6 +33,10 @@ export class TceTranslation implements AddressTranslation {
     return Atomics.load(this.#registers, GENERATION);
   }
 
+  get seenGeneration(): number {
+    return this.#registers[GENERATION]!;
+  }
+
   translate(low: number, high: number, access: DeviceAccess): number {
     const registers = this.#registers;
     for (let window = 0; window < WINDOW_COUNT; window++) {

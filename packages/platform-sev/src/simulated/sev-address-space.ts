@@ -61,6 +61,10 @@ export class SevAddressSpace implements DeviceAddressSpace {
     return this.#pages.generation;
   }
 
+  get seenGeneration(): number {
+    return this.#pages.seenGeneration;
+  }
+
   read(low: number, high: number, target: Uint8Array, at: number, length: number): boolean {
     const start = high * 0x1_0000_0000 + low - this.#alias;
     let clean = true;

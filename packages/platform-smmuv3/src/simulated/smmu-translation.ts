@@ -59,6 +59,10 @@ export class SmmuTranslation implements AddressTranslation {
     return Atomics.load(this.#control, GENERATION);
   }
 
+  get seenGeneration(): number {
+    return this.#control[GENERATION]!;
+  }
+
   translate(low: number, high: number, access: DeviceAccess): number {
     if ((Atomics.load(this.#registers, CR0ACK / 4) & SMMU_ENABLE) === 0) return this.#letThrough(low, high);
     this.run = PAGE_SIZE - (low % PAGE_SIZE);

@@ -58,6 +58,11 @@ export class IoPageTable {
     return Atomics.load(this.#words, 0);
   }
 
+  /** The generation by a plain load: see `DeviceAddressSpace.seenGeneration`. */
+  get seenGeneration(): number {
+    return this.#words[0]!;
+  }
+
   /** Whether the IOMMU translates addresses with this high word. Hot: no allocation. */
   covers(high: number): boolean {
     return high < 2 ** (this.addressWidth - 32);
@@ -67,11 +72,11 @@ export class IoPageTable {
   entry(low: number, high: number): number {
     let table = 0;
     for (let level = this.#levels; level > 1; level--) {
-      const next = Atomics.load(this.#words, wordOf(table, level, low, high));
+      const next = this.#words[wordOf(table, level, low, high)]!;
       if (next === 0) return 0;
       table = next >>> 2;
     }
-    return Atomics.load(this.#words, wordOf(table, 1, low, high));
+    return this.#words[wordOf(table, 1, low, high)]!;
   }
 
   /** Maps one page. Returns false when it takes a table more than {@link MAX_TABLES}. */
@@ -136,7 +141,7 @@ export class IoPageTable {
     let table = 0;
     let level = this.#levels;
     for (; level > 1; level--) {
-      const next = Atomics.load(this.#words, wordOf(table, level, low, high));
+      const next = this.#words[wordOf(table, level, low, high)]!;
       if (next === 0) break;
       table = next >>> 2;
     }
@@ -168,6 +173,10 @@ export class IoPageTableTranslation implements AddressTranslation {
 
   get generation(): number {
     return this.#table.generation;
+  }
+
+  get seenGeneration(): number {
+    return this.#table.seenGeneration;
   }
 
   translate(low: number, high: number, access: DeviceAccess): number {

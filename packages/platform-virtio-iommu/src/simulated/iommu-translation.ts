@@ -51,6 +51,10 @@ export class IommuTranslation implements AddressTranslation {
     return Atomics.load(this.#control, GENERATION);
   }
 
+  get seenGeneration(): number {
+    return this.#control[GENERATION]!;
+  }
+
   translate(low: number, high: number, access: DeviceAccess): number {
     this.run = PAGE_SIZE - (low % PAGE_SIZE);
     const address = high * WORD + low;

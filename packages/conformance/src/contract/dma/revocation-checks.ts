@@ -63,7 +63,7 @@ export const DMA_REVOCATION_CHECKS: readonly ContractCheck<DmaMappingTrial>[] = 
   },
   {
     name: 'changes the generation of the address space when it takes an access away',
-    duty: 'DeviceAddressSpace.generation: changes when a translation is removed or narrowed',
+    duty: 'DeviceAddressSpace.generation, seenGeneration: change when a translation is removed or narrowed',
     advice:
       'count up in the shared state with each translation that is taken away: devices keep borrowed ranges until then',
     run(trial) {
@@ -88,6 +88,11 @@ export const DMA_REVOCATION_CHECKS: readonly ContractCheck<DmaMappingTrial>[] = 
         if (reachesForNow(trial, device, address, 'write')) continue;
         taken++;
         assert.notEqual(device.generation, generation, `${what} took ${hex(address)} away, and the generation stayed`);
+        assert.notEqual(
+          device.seenGeneration,
+          generation,
+          `${what} took ${hex(address)} away, and seenGeneration stayed`,
+        );
       }
       if (trial.revokes) assert.equal(taken, takings.length, 'unmap, release and dispose take the access away');
       else if (taken === 0) skipCheck(trial.because ?? 'the device keeps its access after unmap and release');

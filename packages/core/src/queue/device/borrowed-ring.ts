@@ -28,7 +28,8 @@ export class BorrowedRing {
 
   /** Whether no translation was taken away since {@link reach} found the areas. */
   get isCurrent(): boolean {
-    return this.#space.generation === this.#generation;
+    const space = this.#space;
+    return (space.seenGeneration ?? space.generation) === this.#generation;
   }
 
   /**
