@@ -343,7 +343,7 @@ describe('explain of a code', () => {
 describe('explain of a key', () => {
   it('says what it is, its values, its default and the plugin that has it', async () => {
     const text = await explain('platform.window.kind');
-    expect(text).toMatch(/^platform\.window\.kind {2}default: the 32-bit window/);
+    expect(text).toMatch(/^platform\.window\.kind {2}default: the window that is always there/);
     expect(text).toMatch(
       /^ {2}values +one of default, ddw\n {2}default +"ddw"\n {2}of +use: @virtio-platform\/platform-pseries$/m,
     );
