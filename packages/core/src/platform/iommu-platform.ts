@@ -21,6 +21,8 @@ export interface IommuFacts extends Pick<PlatformTraits, 'addressMeaning' | 'map
   readonly writableIsReadable?: boolean;
   /** Whether devices that do not offer ACCESS_PLATFORM are behind the unit too; left out where none can be. */
   readonly confinesEveryDevice?: boolean;
+  /** What of the profile decides `interruptsExposed`; left out where no option does. */
+  readonly interruptsOption?: string;
 }
 
 /**
@@ -107,7 +109,7 @@ export abstract class IommuPlatform<Fault extends DeviceFault, Domain extends Io
 
   #stateTraits(): PlatformTraits {
     const domain = this.#opened();
-    const { confinesEveryDevice, ...facts } = this.facts(domain);
+    const { confinesEveryDevice, interruptsOption, ...facts } = this.facts(domain);
     const option = `platform.domain: ${this.#kind}`;
     const confines = `${option}, platform.confinesEveryDevice: true`;
     return {
@@ -119,6 +121,7 @@ export abstract class IommuPlatform<Fault extends DeviceFault, Domain extends Io
         isolates: option,
         identityVerified: option,
         ...(confinesEveryDevice !== undefined && { confinesEveryDevice: confines }),
+        ...(interruptsOption !== undefined && { interruptsExposed: interruptsOption }),
       },
       reachesAllMemory: domain.reachesAllMemory,
       identityVerified: domain.isIdentity(),
