@@ -21,6 +21,7 @@ export interface SimulatedUnitOptions {
   readonly passThrough: boolean;
   readonly cachingMode: boolean;
   readonly queuedInvalidation: boolean;
+  readonly interruptRemapping: boolean;
   readonly scalableMode: boolean;
   readonly faultRecords: number;
 }
@@ -51,33 +52,42 @@ const LARGEST_APERTURE = 2 ** 31;
 /** A buffer can begin in one page and end in the next. */
 const LEAST_PAGES = 2;
 
-const unit: z.ZodType<SimulatedUnitOptions> = z.strictObject({
-  addressWidth: z
-    .literal(ADDRESS_WIDTHS)
-    .default(48)
-    .describe('Bits of the widest address that it translates; it translates those of fewer levels too. Default 48.'),
-  passThrough: z.boolean().default(true).describe('Whether it can let a device through (ECAP.PT). Default true.'),
-  cachingMode: z
-    .boolean()
-    .default(false)
-    .describe(
-      'Whether it also remembers what is not mapped (CAP.CM), so that each map is followed by an invalidation.',
-    ),
-  queuedInvalidation: z
-    .boolean()
-    .default(true)
-    .describe('Whether it takes invalidations from a queue in memory (ECAP.QI). Default true.'),
-  scalableMode: z
-    .boolean()
-    .default(false)
-    .describe('Whether it has scalable mode (ECAP.SMTS, ECAP.SLTS). Default false, as QEMU.'),
-  faultRecords: z
-    .int()
-    .min(1)
-    .max(8)
-    .default(1)
-    .describe('How many faults it can hold until they are read. Default 1, as QEMU; further ones are lost.'),
-});
+const unit: z.ZodType<SimulatedUnitOptions> = z
+  .strictObject({
+    addressWidth: z
+      .literal(ADDRESS_WIDTHS)
+      .default(48)
+      .describe('Bits of the widest address that it translates; it translates those of fewer levels too. Default 48.'),
+    passThrough: z.boolean().default(true).describe('Whether it can let a device through (ECAP.PT). Default true.'),
+    cachingMode: z
+      .boolean()
+      .default(false)
+      .describe(
+        'Whether it also remembers what is not mapped (CAP.CM), so that each map is followed by an invalidation.',
+      ),
+    queuedInvalidation: z
+      .boolean()
+      .default(true)
+      .describe('Whether it takes invalidations from a queue in memory (ECAP.QI). Default true.'),
+    interruptRemapping: z
+      .boolean()
+      .default(false)
+      .describe('Whether it can remap interrupts (ECAP.IR); needs the queue. Default false, as QEMU here.'),
+    scalableMode: z
+      .boolean()
+      .default(false)
+      .describe('Whether it has scalable mode (ECAP.SMTS, ECAP.SLTS). Default false, as QEMU.'),
+    faultRecords: z
+      .int()
+      .min(1)
+      .max(8)
+      .default(1)
+      .describe('How many faults it can hold until they are read. Default 1, as QEMU; further ones are lost.'),
+  })
+  .refine(({ queuedInvalidation, interruptRemapping }) => queuedInvalidation || !interruptRemapping, {
+    path: ['interruptRemapping'],
+    error: 'a unit that remaps interrupts has a queue: leave queuedInvalidation out',
+  });
 
 const options = z.strictObject({
   domain: z

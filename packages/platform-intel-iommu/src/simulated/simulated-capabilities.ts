@@ -21,6 +21,7 @@ const DRAIN = 0xc0_0000;
 export const LARGEST_MASK = 18;
 const PASS_THROUGH = 0x40;
 const QUEUE = 0x2;
+const INTERRUPTS = 0x8;
 
 /** CAP as low and high word: that of QEMU 7.2 without pages of 1 GiB. */
 export function simulatedCap({ addressWidth, cachingMode, faultRecords }: SimulatedUnitOptions): [number, number] {
@@ -36,7 +37,8 @@ export function simulatedCap({ addressWidth, cachingMode, faultRecords }: Simula
 
 /** ECAP as low and high word. */
 export function simulatedEcap(options: SimulatedUnitOptions): [number, number] {
-  const { passThrough, queuedInvalidation, scalableMode } = options;
-  const low = (passThrough ? PASS_THROUGH : 0) | (queuedInvalidation ? QUEUE : 0);
+  const { passThrough, queuedInvalidation, interruptRemapping, scalableMode } = options;
+  const interrupts = queuedInvalidation && interruptRemapping ? INTERRUPTS : 0;
+  const low = (passThrough ? PASS_THROUGH : 0) | (queuedInvalidation ? QUEUE : 0) | interrupts;
   return [((INVALIDATE_ADDRESS / PLACE_UNIT) << 8) | low, scalableMode ? SCALABLE : 0];
 }

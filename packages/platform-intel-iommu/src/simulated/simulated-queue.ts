@@ -18,7 +18,13 @@ import {
   WAIT_WRITES_STATUS,
   WIDE_DESCRIPTORS,
 } from '../unit/queue-format.ts';
+import {
+  INTERRUPT_DESCRIPTOR,
+  INTERRUPT_DESCRIPTOR_MASK_SHIFT,
+  INTERRUPT_DESCRIPTOR_SELECTIVE,
+} from '../unit/interrupt-format.ts';
 import { DOMAIN_SELECTIVE, FSTS_REG, GRANULARITY_MASK, PAGE_SHIFT } from '../unit/vtd-registers.ts';
+import type { SimulatedUnitOptions } from '../intel-iommu-options.ts';
 import { LARGEST_MASK } from './simulated-capabilities.ts';
 import type { UnitCaches } from './unit-caches.ts';
 import type { VtdState } from './vtd-state.ts';
@@ -35,10 +41,13 @@ const ADDRESS_RESERVED = 0xf80;
 const CONTEXT_RESERVED = 0xffc0;
 const IOTLB_RESERVED = 0xff00;
 const PASID_RESERVED = 0xffc0;
+const INTERRUPT_RESERVED = 0x07ff_ffe0;
 const WAIT_RESERVED = ~(DESCRIPTOR_TYPE_MASK | WAIT_INTERRUPTS | WAIT_WRITES_STATUS | WAIT_IS_FENCE);
 /** Bits of the second word: the device and its function mask, and the PASID. */
 const DEVICE_BITS = 0x3_ffff;
 const PASID_BITS = 0xf_ffff;
+/** Bits of the second word: the index of an interrupt entry. */
+const INDEX_BITS = 0xffff;
 /** The granularity of PASIDs that does not exist. */
 const NO_PASIDS = 2;
 
@@ -53,14 +62,24 @@ export class SimulatedQueue {
   readonly #registers: Int32Array;
   readonly #caches: UnitCaches;
   readonly #isScalable: boolean;
+  readonly #remapsInterrupts: boolean;
   #isEnabled = false;
   #base = 0;
   #bytes = 0;
   #descriptorBytes = DESCRIPTOR_BYTES;
 
-  /** A unit with scalable mode also has descriptors of 256 bits, and caches entries of PASID tables. */
-  constructor(memory: GuestMemory, state: VtdState, caches: UnitCaches, isScalable: boolean) {
-    this.#isScalable = isScalable;
+  /**
+   * A unit with scalable mode also has descriptors of 256 bits, and caches entries of PASID tables. One that remaps
+   * interrupts caches entries of their table.
+   */
+  constructor(
+    memory: GuestMemory,
+    state: VtdState,
+    caches: UnitCaches,
+    { scalableMode, interruptRemapping }: Pick<SimulatedUnitOptions, 'scalableMode' | 'interruptRemapping'>,
+  ) {
+    this.#isScalable = scalableMode;
+    this.#remapsInterrupts = interruptRemapping;
     this.#memory = memory;
     this.#registers = new Int32Array(state.registers);
     this.#caches = caches;
@@ -139,6 +158,12 @@ export class SimulatedQueue {
         if (!this.#isScalable || granularity === NO_PASIDS) return false;
         if ((first & PASID_RESERVED) !== 0 || (second & ~PASID_BITS) !== 0) return false;
         this.#caches.dropPasids(granularity, domain, second);
+        return true;
+      case INTERRUPT_DESCRIPTOR:
+        if (!this.#remapsInterrupts || (first & INTERRUPT_RESERVED) !== 0) return false;
+        if ((second & ~INDEX_BITS) !== 0 || third !== 0 || fourth !== 0) return false;
+        if ((first & INTERRUPT_DESCRIPTOR_SELECTIVE) === 0) this.#caches.interrupts.dropAll();
+        else this.#caches.interrupts.drop(second, first >>> INTERRUPT_DESCRIPTOR_MASK_SHIFT);
         return true;
       case WAIT_DESCRIPTOR:
         if ((first & WAIT_RESERVED) !== 0 || (first & (WAIT_WRITES_STATUS | WAIT_INTERRUPTS)) === 0) return false;

@@ -32,6 +32,12 @@ import {
   TRANSLATION_ENABLE,
   VER_REG,
 } from '../unit/vtd-registers.ts';
+import {
+  COMPATIBILITY_FORMAT_ENABLE,
+  INTERRUPT_REMAPPING_ENABLE,
+  IRTA_REG,
+  SET_INTERRUPT_TABLE,
+} from '../unit/interrupt-format.ts';
 import { IQA_REG, IQT_REG, QUEUE_ERRORS } from '../unit/queue-format.ts';
 import { FaultRecords } from './fault-records.ts';
 import { SimulatedQueue } from './simulated-queue.ts';
@@ -44,7 +50,15 @@ import {
   simulatedEcap,
   VERSION,
 } from './simulated-capabilities.ts';
-import { allocateVtdState, REGISTER_BYTES, ROOT_HIGH, ROOT_LOW, type VtdState } from './vtd-state.ts';
+import {
+  allocateVtdState,
+  INTERRUPT_TABLE_HIGH,
+  INTERRUPT_TABLE_LOW,
+  REGISTER_BYTES,
+  ROOT_HIGH,
+  ROOT_LOW,
+  type VtdState,
+} from './vtd-state.ts';
 import { ADDRESS_SPACE_MODULE, openAddressSpace } from './vtd-translation.ts';
 
 const IVA = INVALIDATE_ADDRESS + IVA_OFFSET;
@@ -52,19 +66,22 @@ const IOTLB = INVALIDATE_ADDRESS + IOTLB_OFFSET;
 /** Bits of IVA with log2 of the number of pages. */
 const MASK_BITS = 0x3f;
 
+/** What the global status shows of the commands that are done at once and stay done. */
+const POINTERS_SET = SET_ROOT_POINTER | SET_INTERRUPT_TABLE;
+
 /** How to set up a {@link SimulatedVtd}. */
 export interface SimulatedVtdOptions extends SimulatedUnitOptions {
   /** Requester id of the device; 00:04.0 unless given. */
   readonly sourceId?: number;
-  /** Guest memory, where the unit finds an invalidation queue; without it, the unit has none. */
+  /** Guest memory, where the unit finds an invalidation queue; without it, it has none and remaps no interrupts. */
   readonly memory?: GuestMemory;
 }
 
 /**
  * A remapping unit in software, by its registers: legacy and scalable mode, invalidation by registers and through a
- * queue, as QEMU 7.2. A command is done when the write returns. While a queue is enabled, the invalidation registers
- * answer nothing. While a device relies on identity addresses the unit is frozen: commands do nothing, invalidations
- * report that nothing was invalidated, and descriptors of a queue wait.
+ * queue, as QEMU 7.2, and interrupt remapping by the specification. A command is done when the write returns. While a
+ * queue is enabled, the invalidation registers answer nothing. While a device relies on identity addresses the unit is
+ * frozen: commands do nothing, invalidations report that nothing was invalidated, and descriptors of a queue wait.
  */
 export class SimulatedVtd implements VtdFacility {
   readonly sourceId: number;
@@ -73,6 +90,7 @@ export class SimulatedVtd implements VtdFacility {
   readonly #control: Int32Array;
   readonly #caches: UnitCaches;
   readonly #queue: SimulatedQueue | undefined;
+  readonly #remapsInterrupts: boolean;
   readonly #faults: FaultRecords;
   readonly #faultEnd: number;
 
@@ -82,9 +100,10 @@ export class SimulatedVtd implements VtdFacility {
     this.#registers = new Uint32Array(this.state.registers);
     this.#control = new Int32Array(this.state.control);
     this.#caches = new UnitCaches(this.state);
-    const { memory, queuedInvalidation, scalableMode } = options;
+    const { memory, queuedInvalidation, interruptRemapping } = options;
     if (queuedInvalidation && memory !== undefined)
-      this.#queue = new SimulatedQueue(memory, this.state, this.#caches, scalableMode);
+      this.#queue = new SimulatedQueue(memory, this.state, this.#caches, options);
+    this.#remapsInterrupts = this.#queue !== undefined && interruptRemapping;
     this.#faults = new FaultRecords(this.state, options.faultRecords);
     this.#faultEnd = FAULT_RECORDS + options.faultRecords * FRCD_SIZE;
     const capabilities = { ...options, queuedInvalidation: this.#queue !== undefined };
@@ -133,6 +152,8 @@ export class SimulatedVtd implements VtdFacility {
       case IQT_REG + 4:
       case RTADDR_REG:
       case RTADDR_REG + 4:
+      case IRTA_REG:
+      case IRTA_REG + 4:
       case CCMD_REG:
       case IVA:
       case IVA + 4:
@@ -161,16 +182,24 @@ export class SimulatedVtd implements VtdFacility {
   /** A write-buffer flush and unsupported commands complete at once: the status never shows them. */
   #command(value: number): void {
     if (this.#caches.isFrozen) return;
-    let status = this.read32(GSTS_REG) & ~QUEUED_INVALIDATION_ENABLE;
+    let status = (this.read32(GSTS_REG) & POINTERS_SET) | (value & TRANSLATION_ENABLE);
     if ((value & SET_ROOT_POINTER) !== 0) {
       Atomics.store(this.#control, ROOT_LOW, this.read32(RTADDR_REG));
       Atomics.store(this.#control, ROOT_HIGH, this.read32(RTADDR_REG + 4));
       status |= SET_ROOT_POINTER;
     }
-    const isEnabled = (value & TRANSLATION_ENABLE) !== 0;
-    status = isEnabled ? status | TRANSLATION_ENABLE : status & ~TRANSLATION_ENABLE;
+    if (this.#remapsInterrupts) status |= this.#commandInterrupts(value);
     this.#set(GSTS_REG, status | this.#commandQueue((value & QUEUED_INVALIDATION_ENABLE) !== 0));
     this.#caches.nextGeneration();
+  }
+
+  /** Returns the bits of the status that say what was done. Cached entries stay when the table changes. */
+  #commandInterrupts(value: number): number {
+    const lasting = value & (INTERRUPT_REMAPPING_ENABLE | COMPATIBILITY_FORMAT_ENABLE);
+    if ((value & SET_INTERRUPT_TABLE) === 0) return lasting;
+    Atomics.store(this.#control, INTERRUPT_TABLE_LOW, this.read32(IRTA_REG));
+    Atomics.store(this.#control, INTERRUPT_TABLE_HIGH, this.read32(IRTA_REG + 4));
+    return lasting | SET_INTERRUPT_TABLE;
   }
 
   /** Returns the bit of the status that says whether the queue is enabled. */

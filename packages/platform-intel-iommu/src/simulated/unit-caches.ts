@@ -2,6 +2,7 @@ import { SimulatedIotlb } from '@virtio-platform/core/address-space';
 import { ALL_PASIDS, ONE_PASID } from '../unit/queue-format.ts';
 import { SCALABLE_MODE, TABLE_MODE_MASK } from '../unit/scalable-format.ts';
 import { DOMAIN_SELECTIVE, GLOBAL } from '../unit/vtd-registers.ts';
+import { InterruptCache } from './interrupt-cache.ts';
 import {
   CONTEXT_CACHED,
   CONTEXT_DOMAIN,
@@ -17,6 +18,7 @@ import {
  * a descriptor in a queue. While a device relies on identity addresses nothing is dropped.
  */
 export class UnitCaches {
+  readonly interrupts: InterruptCache;
   readonly #control: Int32Array;
   readonly #iotlb: SimulatedIotlb;
   readonly #sourceId: number;
@@ -24,6 +26,7 @@ export class UnitCaches {
   constructor(state: VtdState) {
     this.#control = new Int32Array(state.control);
     this.#iotlb = new SimulatedIotlb(state);
+    this.interrupts = new InterruptCache(state);
     this.#sourceId = state.sourceId;
   }
 

@@ -10,6 +10,8 @@ export interface VtdState extends IotlbState {
   readonly sourceId: number;
   readonly registers: SharedArrayBuffer;
   readonly control: SharedArrayBuffer;
+  /** Interrupt entries that the unit has cached: {@link INTERRUPT_SLOTS}, each of {@link INTERRUPT_SLOT_WORDS}. */
+  readonly interruptEntries: SharedArrayBuffer;
 }
 
 /** Bytes of the register file. */
@@ -43,7 +45,18 @@ export const PASID_CACHED = 11;
 export const DIRECTORY_LOW = 12;
 /** Its high word. */
 export const DIRECTORY_HIGH = 13;
-const CONTROL_WORDS = 14;
+/** Low word of the interrupt remapping table address that the driver set last, with its size. */
+export const INTERRUPT_TABLE_LOW = 14;
+/** Its high word. */
+export const INTERRUPT_TABLE_HIGH = 15;
+/** Changes whenever the unit drops cached interrupt entries. */
+export const INTERRUPT_GENERATION = 16;
+const CONTROL_WORDS = 17;
+
+/** Interrupt entries that the unit can cache. */
+export const INTERRUPT_SLOTS = 64;
+/** Words of each: its index plus 1, or 0, and the words of an entry but the last, which is reserved. */
+export const INTERRUPT_SLOT_WORDS = 4;
 
 /** Allocates the state of a unit after power-on. */
 export function allocateVtdState(sourceId: number): VtdState {
@@ -51,6 +64,7 @@ export function allocateVtdState(sourceId: number): VtdState {
     sourceId,
     registers: new SharedArrayBuffer(REGISTER_BYTES),
     control: new SharedArrayBuffer(CONTROL_WORDS * 4),
+    interruptEntries: new SharedArrayBuffer(INTERRUPT_SLOTS * INTERRUPT_SLOT_WORDS * 4),
     ...allocateIotlbState(),
   };
 }
@@ -59,9 +73,11 @@ export function allocateVtdState(sourceId: number): VtdState {
 export function isVtdState(state: unknown): state is VtdState {
   if (typeof state !== 'object' || state === null || !('sourceId' in state)) return false;
   const { sourceId, ...buffers } = state;
-  const { registers, control, cacheDomains, cachePages, cacheEntries } = buffers as Partial<VtdState>;
+  const { registers, control, interruptEntries, cacheDomains, cachePages, cacheEntries } = buffers as Partial<VtdState>;
   return (
     typeof sourceId === 'number' &&
-    [registers, control, cacheDomains, cachePages, cacheEntries].every((part) => part instanceof SharedArrayBuffer)
+    [registers, control, interruptEntries, cacheDomains, cachePages, cacheEntries].every(
+      (part) => part instanceof SharedArrayBuffer,
+    )
   );
 }

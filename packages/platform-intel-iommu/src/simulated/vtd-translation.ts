@@ -23,7 +23,9 @@ import {
 } from '../unit/vtd-registers.ts';
 import { ContextCache } from './context-cache.ts';
 import { FaultRecords } from './fault-records.ts';
+import { InterruptLookup } from './interrupt-lookup.ts';
 import { PageWalk } from './page-walk.ts';
+import { RemappingAddressSpace } from './remapping-address-space.ts';
 import { FROZEN, GENERATION, isVtdState, type VtdState } from './vtd-state.ts';
 const PERMISSIONS = ENTRY_READ | ENTRY_WRITE;
 const WORD = 0x1_0000_0000;
@@ -75,7 +77,7 @@ export class VtdTranslation implements AddressTranslation {
     if ((Atomics.load(this.#registers, GSTS_REG / 4) & TRANSLATION_ENABLE) === 0) return this.#letThrough(low, high);
     this.run = PAGE_SIZE - (low % PAGE_SIZE);
     if (high === 0 && low >= INTERRUPT_START && low < INTERRUPT_END) {
-      // An interrupt: it is neither translated nor recorded.
+      // An interrupt that is not remapped, or no interrupt: it is neither translated nor recorded.
       this.cause = 'outside-window';
       return -1;
     }
@@ -154,5 +156,8 @@ export const ADDRESS_SPACE_MODULE: string = import.meta.url;
 /** Opens the address space of a device behind a simulated unit, in this thread or another. */
 export function openAddressSpace(memory: GuestMemory, faults: FaultLog, state: unknown): DeviceAddressSpace {
   if (!isVtdState(state)) throw new TypeError('the state of an intel-iommu address space is that of a simulated unit');
-  return new TranslatedAddressSpace(memory, faults, new VtdTranslation(memory, state, !faults.isForLookups));
+  const translation = new VtdTranslation(memory, state, !faults.isForLookups);
+  const { interruptRemapping, faultRecordCount } = readCapabilities(registerReader(state));
+  if (!interruptRemapping || faults.isForLookups) return new TranslatedAddressSpace(memory, faults, translation);
+  return new RemappingAddressSpace(memory, faults, translation, new InterruptLookup(memory, state, faultRecordCount));
 }

@@ -1,4 +1,5 @@
 import type { FaultCause } from '@virtio-platform/core/address-space';
+import { INTERRUPT_REASONS } from './interrupt-format.ts';
 import {
   BEYOND_WIDTH,
   CONTEXT_INVALID,
@@ -71,7 +72,7 @@ export const SCALABLE_TABLE_REASONS = {
 
 const TABLES = SCALABLE_TABLE_REASONS;
 
-/** What a reason means (VT-d specification, fault conditions of legacy and of scalable mode). */
+/** What a reason means (VT-d specification, fault conditions of legacy and scalable mode, and of interrupts). */
 interface FaultReason {
   /** Of an access without permission: where anything is mapped at its address. */
   readonly cause: FaultCause;
@@ -113,7 +114,20 @@ const REASONS: ReadonlyMap<number, FaultReason> = new Map<number, FaultReason>([
   [0x79, { cause: 'unmapped', detail: 'an access, and an entry on its way permits none' }],
   [SCALABLE_REASONS.write, { cause: 'write-not-permitted', detail: 'a write, and no entry permits it' }],
   [SCALABLE_REASONS.read, { cause: 'read-not-permitted', detail: 'a read, and no entry permits it' }],
+  ...interrupts([
+    [INTERRUPT_REASONS.requestReserved, 'an interrupt, and reserved bits are set in its data'],
+    [INTERRUPT_REASONS.beyondTable, 'an interrupt, and its entry is beyond the interrupt remapping table'],
+    [INTERRUPT_REASONS.notPresent, 'an interrupt, and its entry of the interrupt remapping table is not present'],
+    [INTERRUPT_REASONS.tableUnreadable, 'an interrupt, and the interrupt remapping table is not in memory'],
+    [INTERRUPT_REASONS.entryReserved, 'an interrupt, and reserved bits are set in its entry'],
+    [INTERRUPT_REASONS.compatibilityFormat, 'an interrupt in compatibility format, which is blocked'],
+    [INTERRUPT_REASONS.otherSource, 'an interrupt, and its entry is of another requester'],
+  ]),
 ]);
+
+function interrupts(reasons: readonly (readonly [number, string])[]): [number, FaultReason][] {
+  return reasons.map(([reason, detail]) => [reason, { cause: 'interrupt-blocked', detail }]);
+}
 
 /** The meaning of a reason; for an unknown one its number. */
 export function faultDetail(reason: number): string {

@@ -29,6 +29,8 @@ export interface VtdCapabilities {
   readonly passThrough: boolean;
   /** Whether the unit takes invalidations from a queue in memory (QI). */
   readonly queuedInvalidation: boolean;
+  /** Whether it remaps interrupts (IR). */
+  readonly interruptRemapping: boolean;
   /** Whether it has scalable mode with second-level tables (SMTS, SLTS). */
   readonly scalableMode: boolean;
   /** Offset of the invalidation address register (IVA), from ECAP.IRO; the next ones are those of IOTLB and FRCD. */
@@ -67,6 +69,7 @@ export function readCapabilities(facility: VtdFacility): VtdCapabilities {
     drainsWrites: (high & 0x40_0000) !== 0,
     passThrough: (extended & 0x40) !== 0,
     queuedInvalidation: (extended & 0x2) !== 0,
+    interruptRemapping: (extended & 0x8) !== 0,
     scalableMode: (further & SCALABLE) === SCALABLE,
     invalidateAddress: registers + IVA_OFFSET,
     iotlb: registers + IOTLB_OFFSET,

@@ -1,6 +1,7 @@
 import type { DeviceAccess, DeviceFault } from '@virtio-platform/core/address-space';
 import { PAGE_SIZE } from '@virtio-platform/core/memory';
 import { faultCause, faultDetail } from './fault-reasons.ts';
+import { FAULT_ENTRY_SHIFT, INTERRUPT_REASONS } from './interrupt-format.ts';
 import {
   FAULT_INDEX_SHIFT,
   FAULT_OVERFLOW,
@@ -14,7 +15,10 @@ import {
 import type { VtdCapabilities } from './vtd-capabilities.ts';
 import type { VtdFacility } from './vtd-facility.ts';
 
-/** A fault that the unit recorded. The unit keeps only the page of an address, so the fault covers a page. */
+/**
+ * A fault that the unit recorded. The unit keeps only the page of an address, so the fault covers a page. Of an
+ * interrupt it keeps the entry instead, so that its address is not known.
+ */
 export interface VtdFault extends DeviceFault {
   /** The reason code of the record, also an unknown one. */
   readonly reason: number;
@@ -34,14 +38,24 @@ export interface FaultRecord {
 /** Interprets a record; `isMapped` looks an address up in the tables in memory. */
 export function describeFault(record: FaultRecord, isMapped: (low: number, high: number) => boolean): VtdFault {
   const { low, high, access, reason } = record;
+  const cause = faultCause(reason, isMapped(low, high));
+  if (cause === 'interrupt-blocked')
+    return { address: 0n, length: 0, access, cause, reason, detail: ofInterrupt(record) };
   return {
     address: (BigInt(high) << 32n) | BigInt(low),
     length: PAGE_SIZE,
     access,
-    cause: faultCause(reason, isMapped(low, high)),
+    cause,
     reason,
     detail: faultDetail(reason),
   };
+}
+
+/** A request in compatibility format, or with reserved bits, names no entry. */
+function ofInterrupt({ high, reason }: FaultRecord): string {
+  const { requestReserved, compatibilityFormat } = INTERRUPT_REASONS;
+  const names = reason !== requestReserved && reason !== compatibilityFormat;
+  return names ? `${faultDetail(reason)} (entry ${high >>> FAULT_ENTRY_SHIFT})` : faultDetail(reason);
 }
 
 /** The reason bits of the last word. */

@@ -180,6 +180,7 @@ describe('VtdUnit', () => {
       drainsWrites: true,
       passThrough: true,
       queuedInvalidation: true,
+      interruptRemapping: false,
       scalableMode: false,
       invalidateAddress: 0xf0,
       iotlb: 0xf8,
@@ -197,6 +198,7 @@ describe('VtdUnit', () => {
       largestWidth: 57,
       cachingMode: true,
       queuedInvalidation: true,
+      interruptRemapping: true,
       scalableMode: true,
     });
   });
