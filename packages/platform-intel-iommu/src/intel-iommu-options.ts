@@ -34,6 +34,8 @@ export interface IntelIommuOptions {
   /** Bits of an I/O virtual address: 39 are three levels of page tables, 48 are four, 57 are five. */
   readonly addressWidth: AddressWidth;
   readonly invalidation: InvalidationKind;
+  /** Whether the unit remaps interrupts too: it blocks each that has no entry, and none has one. */
+  readonly interruptRemapping: boolean;
   /** Bytes of I/O virtual addresses that are handed out, the highest below 2 GiB. */
   readonly aperture: number;
   readonly largePages: boolean;
@@ -116,6 +118,13 @@ const options = z.strictObject({
       'How the unit is told what to drop. registers: a command each. queued: descriptors in guest memory, as Linux ' +
         'does wherever the unit has a queue. Default registers.',
     ),
+  interruptRemapping: z
+    .boolean()
+    .default(false)
+    .describe(
+      'Whether the unit remaps the interrupts of devices: writes to 0xFEExxxxx. No entry of its table is present, so it ' +
+        'blocks each; the messages of a virtio device go to memory. Needs invalidation: queued. Default false.',
+    ),
   aperture: byteSize({ multipleOf: PAGE_SIZE, minimum: LEAST_PAGES * PAGE_SIZE, maximum: LARGEST_APERTURE })
     .prefault('1GiB')
     .describe(
@@ -164,6 +173,10 @@ export const intelIommuOptionsSchema: z.ZodType<IntelIommuOptions> = options
   .refine(({ invalidation, mode }) => invalidation === 'queued' || mode === 'legacy', {
     path: ['mode'],
     error: 'scalable mode has no invalidation by registers: add invalidation: queued',
+  })
+  .refine(({ invalidation, interruptRemapping }) => invalidation === 'queued' || !interruptRemapping, {
+    path: ['interruptRemapping'],
+    error: 'no register drops interrupt entries: add invalidation: queued',
   })
   .refine(({ takeover, formerOwner }) => takeover !== undefined || formerOwner === undefined, {
     path: ['formerOwner'],

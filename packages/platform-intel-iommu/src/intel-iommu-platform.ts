@@ -53,13 +53,13 @@ export class IntelIommuPlatform extends IommuPlatform<VtdFault, OpenedDomain> {
   }
 
   protected facts(): IommuFacts {
-    const { confinesEveryDevice, domain } = this.#options;
+    const { confinesEveryDevice, domain, interruptRemapping } = this.#options;
     return {
       addressMeaning: ADDRESS_MEANINGS[domain],
       mappingSteps: MAPPING_STEPS[domain],
       confinesEveryDevice,
-      // This unit remaps addresses but not interrupts.
-      interruptsExposed: true,
+      interruptsExposed: !interruptRemapping,
+      interruptsOption: `platform.interruptRemapping: ${interruptRemapping}`,
     };
   }
 }

@@ -76,6 +76,10 @@ describe('IntelIommuPlatform', () => {
     ],
     [{ confinesEveryDevice: true }, { confinesEveryDevice: true }],
     [{ confinesEveryDevice: true, domain: 'identity' }, { confinesEveryDevice: false }],
+    [
+      { invalidation: 'queued', interruptRemapping: true, unit: { interruptRemapping: true } },
+      { interruptsExposed: false, factOptions: { interruptsExposed: 'platform.interruptRemapping: true' } },
+    ],
   ])('states what it found with %j', (options, traits) => {
     expect(startGuest(options).platform.traits).toMatchObject(traits);
   });
@@ -259,6 +263,7 @@ describe('IntelIommuPlatform.recordedFaults', () => {
     [7, 'iommu-error', /not in memory/],
     [0xc, 'iommu-error', /reserved bits/],
     [0x1f, 'iommu-error', /unknown reason 0x1f/],
+    [0x27, 'iommu-error', /unknown reason 0x27/],
   ])('describes reason %i, also an unknown one', (code, cause, detail) => {
     const guest = startGuest();
     recordFault(guest, 0x20, code);
@@ -267,6 +272,26 @@ describe('IntelIommuPlatform.recordedFaults', () => {
     ]);
     recordFault(guest, 0x20, code);
     expect(guest.platform.recordedFaults()[0]!.detail).toMatch(detail);
+  });
+
+  it('names the entry of an interrupt instead of an address, where the request named one', () => {
+    const unit = { interruptRemapping: true, faultRecords: 8 };
+    const guest = startGuest({ invalidation: 'queued', interruptRemapping: true, unit });
+    const sends = (address: number, data = 0): boolean =>
+      guest.space.write(address, 0, new Uint8Array(new Uint32Array([data]).buffer), 0, 4);
+    expect([sends(0xfee0_0070), sends(0xfee0_1000, 0x41), sends(0xfee0_0018, 0x1_0000)]).toEqual([false, false, false]);
+    const common = { address: 0n, length: 0, access: 'write', cause: 'interrupt-blocked' };
+    expect(guest.platform.recordedFaults()).toEqual([
+      {
+        ...common,
+        reason: 0x22,
+        detail: 'an interrupt, and its entry of the interrupt remapping table is not present (entry 3)',
+      },
+      { ...common, reason: 0x25, detail: 'an interrupt in compatibility format, which is blocked' },
+      { ...common, reason: 0x20, detail: 'an interrupt, and reserved bits are set in its data' },
+    ]);
+    guest.platform.dispose();
+    expect([guest.memory.allocated, guest.unit.read32(0x1c)]).toEqual([0, 0x4100_0000]);
   });
 
   it('does not return faults from before it started the unit', () => {

@@ -67,7 +67,8 @@ export function openDomain(
 ): OpenedDomain {
   let id = FIRST_DOMAIN;
   while (former?.domains.has(id) === true) id++;
-  const unit = new VtdUnit(facility, memory, { domain: id, invalidation: options.invalidation });
+  const { invalidation, interruptRemapping } = options;
+  const unit = new VtdUnit(facility, memory, { domain: id, invalidation, interruptRemapping });
   let parts: DomainParts | undefined;
   let requesters: VtdRequesterTables | undefined;
   try {

@@ -2,6 +2,7 @@ import type { GuestMemory } from '@virtio-platform/core/memory';
 import type { GlobalCommands } from './global-commands.ts';
 import type { Invalidation } from './invalidation.ts';
 import { InvalidationQueue } from './invalidation-queue.ts';
+import { INTERRUPT_DESCRIPTOR } from './interrupt-format.ts';
 import {
   ALL_PASIDS,
   CONTEXT_DESCRIPTOR,
@@ -66,6 +67,13 @@ export class QueuedInvalidation implements Invalidation {
   invalidatePages(first: number, mask: number): boolean {
     if (!this.#queue.hasRoom(1)) return false;
     this.#queue.append(this.#iotlb[PAGE_SELECTIVE]!, 0, (first << PAGE_SHIFT) | mask, first >>> 20);
+    return this.#queue.submit();
+  }
+
+  /** Drops every cached entry of the interrupt remapping table. Returns whether the unit confirmed it. */
+  invalidateInterrupts(): boolean {
+    if (!this.#queue.hasRoom(1)) return false;
+    this.#queue.append(INTERRUPT_DESCRIPTOR, 0, 0, 0);
     return this.#queue.submit();
   }
 

@@ -1,6 +1,8 @@
 import type { TranslationCaches } from '@virtio-platform/core/dma';
 import type { GuestMemory } from '@virtio-platform/core/memory';
 import { GlobalCommands } from './global-commands.ts';
+import { INTERRUPT_REMAPPING_ENABLE } from './interrupt-format.ts';
+import { InterruptRemapping } from './interrupt-remapping.ts';
 import type { Invalidation } from './invalidation.ts';
 import { QueuedInvalidation } from './queued-invalidation.ts';
 import { RegisterInvalidation } from './register-invalidation.ts';
@@ -27,6 +29,16 @@ export interface VtdUnitOptions {
   /** The domain id, not 0, which caching mode reserves. */
   readonly domain: number;
   readonly invalidation: InvalidationKind;
+  /** Whether it remaps interrupts too, which needs the queue. False unless given. */
+  readonly interruptRemapping?: boolean;
+}
+
+/** A unit that goes on with what a former owner left. */
+export interface StartOptions {
+  /** Whether translation goes on meanwhile. */
+  readonly isTakenOver?: boolean;
+  /** Words of the interrupt entries with which it remaps; without it, remapping is stopped first. */
+  readonly interrupts?: Uint32Array | undefined;
 }
 
 /**
@@ -38,25 +50,36 @@ export class VtdUnit implements TranslationCaches {
   readonly #facility: VtdFacility;
   readonly #commands: GlobalCommands;
   readonly #invalidation: Invalidation;
+  readonly #interrupts: InterruptRemapping | undefined;
   /** Whether the unit may know the tables or the queue. */
   #isEnabled = false;
 
   /**
-   * `memory` has the invalidation queue. Throws {@link DmaError} `ERR_IOMMU_UNSUPPORTED` without a unit, or without a
-   * queue where one is asked for.
+   * `memory` has the invalidation queue and the interrupt remapping table. Throws {@link DmaError}
+   * `ERR_IOMMU_UNSUPPORTED` without a unit, or without what is asked for, and `ERR_DMA_EXHAUSTED`.
    */
-  constructor(facility: VtdFacility, memory: GuestMemory, { domain, invalidation }: VtdUnitOptions) {
+  constructor(facility: VtdFacility, memory: GuestMemory, options: VtdUnitOptions) {
+    const { domain, invalidation, interruptRemapping = false } = options;
     this.#facility = facility;
     this.#commands = new GlobalCommands(facility);
     const capabilities = readCapabilities(facility);
     this.capabilities = capabilities;
+    if (interruptRemapping) checkRemapping(capabilities, invalidation);
     if (invalidation === 'registers') {
       this.#invalidation = new RegisterInvalidation(facility, capabilities, domain);
       return;
     }
     if (!capabilities.queuedInvalidation)
       throw unsupported('this unit has no invalidation queue (ECAP.QI)', 'use platform.invalidation: registers');
-    this.#invalidation = new QueuedInvalidation(memory, facility, this.#commands, { capabilities, domain });
+    const queue = new QueuedInvalidation(memory, facility, this.#commands, { capabilities, domain });
+    this.#invalidation = queue;
+    if (!interruptRemapping) return;
+    try {
+      this.#interrupts = new InterruptRemapping(memory, facility, this.#commands, queue);
+    } catch (error) {
+      queue.free();
+      throw error;
+    }
   }
 
   get isTranslating(): boolean {
@@ -65,17 +88,21 @@ export class VtdUnit implements TranslationCaches {
 
   /**
    * Starts translation with the root table at `root`, whose low bits are its mode. Stops first what firmware left
-   * running, also queued invalidation: while it is enabled the invalidation registers have no effect. Translation that
-   * is taken over goes on meanwhile. Throws {@link DmaError} `ERR_IOMMU_UNRESPONSIVE`.
+   * running, also queued invalidation: while it is enabled the invalidation registers have no effect. What is taken
+   * over goes on meanwhile. Interrupts are remapped before translation starts, as by Linux. Throws {@link DmaError}
+   * `ERR_IOMMU_UNRESPONSIVE`.
    */
-  start(root: number, { isTakenOver = false }: { readonly isTakenOver?: boolean } = {}): void {
+  start(root: number, { isTakenOver = false, interrupts }: StartOptions = {}): void {
     const facility = this.#facility;
     if (!isTakenOver) this.#commands.command('disable translation', TRANSLATION_ENABLE, false);
+    if (interrupts === undefined || this.#interrupts === undefined)
+      this.#commands.command('disable interrupt remapping', INTERRUPT_REMAPPING_ENABLE, false);
     this.#commands.command('disable queued invalidation', QUEUED_INVALIDATION_ENABLE, false);
     // Faults are read on request, without an interrupt.
     facility.write32(FECTL_REG, FAULT_INTERRUPT_MASK);
     this.#isEnabled = true;
     this.#invalidation.enable();
+    this.#interrupts?.enable(interrupts);
     facility.write64(RTADDR_REG, root % WORD, Math.floor(root / WORD));
     this.#commands.command('set the root table', SET_ROOT_POINTER, true);
     if (!this.invalidateAll()) throw unresponsive('the first invalidation of all caches was not confirmed');
@@ -83,22 +110,29 @@ export class VtdUnit implements TranslationCaches {
   }
 
   /**
-   * Stops translation, so that the unit walks no table, and frees the queue. Returns whether that is confirmed; if not,
-   * the tables must stay. Not called again once it is confirmed.
+   * Stops translation, then interrupt remapping, so that the unit reads no table, and frees the queue. Returns whether
+   * that is confirmed; if not, the tables must stay. Not called again once it is confirmed.
    */
   stop(): boolean {
     if (this.#isEnabled) {
       const isStopped =
-        this.#commands.isDone(TRANSLATION_ENABLE, false) && this.invalidateAll() && this.#invalidation.disable();
+        this.#commands.isDone(TRANSLATION_ENABLE, false) &&
+        this.invalidateAll() &&
+        (this.#interrupts?.disable() ?? true) &&
+        this.#invalidation.disable();
       if (!isStopped) return false;
     }
-    this.#invalidation.free();
+    this.abandon();
     return true;
   }
 
-  /** Frees the queue although the unit may use it: the memory of a kernel that starts another one is the other's. */
+  /**
+   * Frees queue and interrupt remapping table although the unit may use them: the memory of a kernel that starts
+   * another one is the other's.
+   */
   abandon(): void {
     this.#invalidation.free();
+    this.#interrupts?.free();
   }
 
   /** Invalidates every cached context and translation. Returns whether that is confirmed. */
@@ -127,4 +161,19 @@ export class VtdUnit implements TranslationCaches {
   flushWriteBuffer(): boolean {
     return !this.capabilities.needsWriteBufferFlush || this.#commands.flushWriteBuffer();
   }
+}
+
+/** Throws where the unit cannot remap interrupts, or nothing tells it which entries to drop. */
+function checkRemapping(capabilities: VtdCapabilities, invalidation: InvalidationKind): void {
+  if (invalidation === 'registers')
+    throw unsupported(
+      'interrupt remapping needs queued invalidation: no register drops interrupt entries',
+      'use platform.invalidation: queued',
+    );
+  if (!capabilities.interruptRemapping)
+    throw unsupported(
+      'this unit does not remap interrupts (ECAP.IR)',
+      'leave platform.interruptRemapping out, or use a unit that has it: platform.unit.interruptRemapping or ' +
+        'machine.intelIommu.interruptRemapping',
+    );
 }
