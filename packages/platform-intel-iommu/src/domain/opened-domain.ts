@@ -84,7 +84,7 @@ export function openDomain(
     requesters = new Tables(memory, facility.sourceId, entry, former);
     // Drops the faults from before this run.
     takeFaults(facility, unit.capabilities);
-    unit.start(requesters.root, { isTakenOver: former !== undefined });
+    unit.start(requesters.root, { isTakenOver: former !== undefined, interrupts: former?.interrupts });
   } catch (error) {
     if (unit.stop()) {
       requesters?.free();

@@ -10,6 +10,7 @@ export interface FormerOwnerOptions {
   readonly mode: (typeof MODES)[number];
   readonly addressWidth: AddressWidth;
   readonly invalidation: InvalidationKind;
+  readonly interruptRemapping: boolean;
   /** Mapped pages, the highest below 2 GiB. */
   readonly buffers: number;
 }
@@ -28,6 +29,10 @@ export const formerOwnerSchema: z.ZodType<FormerOwnerOptions, FormerOwnerInput> 
       .enum(INVALIDATIONS)
       .optional()
       .describe('How it told the unit what to drop. By default registers, with mode: scalable queued.'),
+    interruptRemapping: z
+      .boolean()
+      .default(false)
+      .describe('Whether its unit remaps interrupts; needs invalidation: queued. Default false.'),
     buffers: z
       .int()
       .min(1)
@@ -42,4 +47,8 @@ export const formerOwnerSchema: z.ZodType<FormerOwnerOptions, FormerOwnerInput> 
   .refine(({ mode, invalidation }) => mode === 'legacy' || invalidation === 'queued', {
     path: ['invalidation'],
     error: 'scalable mode has no invalidation by registers: leave it out',
+  })
+  .refine(({ interruptRemapping, invalidation }) => !interruptRemapping || invalidation === 'queued', {
+    path: ['interruptRemapping'],
+    error: 'no register drops interrupt entries: add invalidation: queued',
   });

@@ -1,6 +1,7 @@
 import type { GuestMemory } from '@virtio-platform/core/memory';
 import type { IntelIommuOptions } from '../intel-iommu-options.ts';
 import { GlobalCommands } from '../unit/global-commands.ts';
+import { INTERRUPT_REMAPPING_ENABLE } from '../unit/interrupt-format.ts';
 import { readCapabilities } from '../unit/vtd-capabilities.ts';
 import type { VtdFacility } from '../unit/vtd-facility.ts';
 import { QUEUED_INVALIDATION_ENABLE, TRANSLATION_ENABLE } from '../unit/vtd-registers.ts';
@@ -16,20 +17,21 @@ export interface TakenUnit {
 
 /**
  * Takes over a unit, before anything is written to memory that its tables may be in (Linux `init_dmars`). After a kexec
- * translation and the queue are stopped. After a crash translation goes on, and the tables are copied; where that is
- * not possible, it is stopped all the same. Throws {@link DmaError} `ERR_IOMMU_UNSUPPORTED` where there
- * is no unit, and `ERR_IOMMU_UNRESPONSIVE`.
+ * translation, interrupt remapping and the queue are stopped. After a crash the former two go on, and the tables are
+ * copied; where that is not possible, they are stopped all the same. Throws {@link DmaError} `ERR_IOMMU_UNSUPPORTED`
+ * where there is no unit, and `ERR_IOMMU_UNRESPONSIVE`.
  */
 export function takeOverUnit(
   facility: VtdFacility,
   memory: GuestMemory,
-  { takeover, mode }: Pick<IntelIommuOptions, 'takeover' | 'mode'>,
+  { takeover, mode, interruptRemapping }: Pick<IntelIommuOptions, 'takeover' | 'mode' | 'interruptRemapping'>,
 ): TakenUnit {
   // Throws where there is no unit.
   readCapabilities(facility);
   const commands = new GlobalCommands(facility);
   const stop = (why: string): TakenUnit => {
     commands.command('disable translation', TRANSLATION_ENABLE, false);
+    commands.command('disable interrupt remapping', INTERRUPT_REMAPPING_ENABLE, false);
     commands.command('disable queued invalidation', QUEUED_INVALIDATION_ENABLE, false);
     return { former: undefined, summary: `after ${takeover}: ${why}` };
   };
@@ -42,8 +44,9 @@ export function takeOverUnit(
     return stop(`its tables are of ${former.isScalable ? 'scalable' : 'legacy'} mode, so translation was stopped`);
   const count = former.contexts.length;
   const tables = count === 1 ? 'table' : 'tables';
+  const interrupts = interruptRemapping && former.interrupts !== undefined ? ', and so does interrupt remapping' : '';
   return {
     former,
-    summary: `after kdump: translation goes on with a copy of its root and ${count} context ${tables}`,
+    summary: `after kdump: translation goes on with a copy of its root and ${count} context ${tables}${interrupts}`,
   };
 }

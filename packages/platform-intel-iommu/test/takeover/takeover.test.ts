@@ -12,6 +12,8 @@ import { MIB, MoodyVtd, PAGE } from '../remapped-guest.ts';
 const FIRST = 0x7fff_f000;
 const LOW = 0x7fe0_0000;
 const SCALABLE = { mode: 'scalable', invalidation: 'queued', unit: { scalableMode: true } } as const;
+const REMAPPING = { invalidation: 'queued', interruptRemapping: true, unit: { interruptRemapping: true } } as const;
+const REMAPPING_FORMER = { formerOwner: { invalidation: 'queued', interruptRemapping: true, buffers: 512 } } as const;
 const SCALABLE_FORMER = { formerOwner: { mode: 'scalable', buffers: 512 } } as const;
 
 interface Bench {
@@ -40,6 +42,11 @@ function writes({ space }: Bench, low: number): boolean {
   return space.write(low, 0, new Uint8Array(16), 0, 16);
 }
 
+/** Writes the low bits of the address of the interrupt remapping table, and adds to the rest. */
+function setTable(unit: MoodyVtd, change: number): void {
+  unit.write64(0xb8, (unit.read32(0xb8) & -PAGE) + change, 0);
+}
+
 /** What the rule of the takeover says. */
 function summary({ rules }: IntelIommuPlatform): string {
   const notes: string[] = [];
@@ -64,6 +71,7 @@ describe('a kernel that was started by kexec', () => {
     ['a queue after a queue', { invalidation: 'queued', formerOwner: { invalidation: 'queued', buffers: 512 } }],
     ['scalable after scalable', { ...SCALABLE, ...SCALABLE_FORMER }],
     ['legacy after scalable', { ...SCALABLE_FORMER, unit: { scalableMode: true } }],
+    ['interrupts remapped after remapped ones', { ...REMAPPING, ...REMAPPING_FORMER }],
   ])('uses nothing of the tables before: %s', (_, options) => {
     const bench = leave({ takeover: 'kexec', ...options });
     // The device uses both addresses, so that the unit has them cached.
@@ -154,6 +162,27 @@ describe('a kernel after a crash', () => {
     expect(writes(bench, mapPage(platform, bench.memory))).toBe(true);
   });
 
+  it.each<readonly [string, object, (unit: MoodyVtd) => void, boolean]>([
+    ['copies the entries by which interrupts are remapped', REMAPPING, () => {}, true],
+    ['stops remapping where it does not remap itself', { ...REMAPPING, interruptRemapping: false }, () => {}, false],
+    ['copies no larger table than its own', REMAPPING, (unit) => setTable(unit, 8), false],
+    ['copies no entries with destinations of 32 bits', REMAPPING, (unit) => setTable(unit, 0x807), false],
+    ['copies no table outside of memory', REMAPPING, (unit) => setTable(unit, 0x4000_0000), false],
+  ])('%s', (_, options, change, isCopied) => {
+    const bench = leave({ takeover: 'kdump', ...REMAPPING_FORMER, ...options });
+    const table = (bench.unit.read32(0xb8) & -PAGE) / 4;
+    bench.memory.u32.set([0x0041_0001, 0x0100, (1 << 18) | 0x20, 0], table + 4 * 9);
+    const sends = (): boolean => bench.space.write(0xfee0_0130, 0, new Uint8Array(4), 0, 4);
+    expect(sends()).toBe(true);
+    change(bench.unit);
+    const platform = bench.takeOver(bench.free);
+    expect((bench.unit.read32(0x1c) & 0x200_0000) !== 0).toBe(platform.traits.interruptsExposed === false);
+    expect(sends()).toBe(isCopied);
+    expect(summary(platform).endsWith(', and so does interrupt remapping')).toBe(isCopied);
+    platform.dispose();
+    expect(bench.memory.allocated).toBe(0);
+  });
+
   it('gives the device nothing where the unit does not confirm that it forgot the tables before', () => {
     const bench = leave({ takeover: 'kdump' });
     const platform = bench.takeOver(bench.free);
@@ -188,6 +217,11 @@ describe('the options of a takeover', () => {
       { takeover: 'kexec', formerOwner: { mode: 'scalable', invalidation: 'registers' } },
       'formerOwner.invalidation',
       /no invalidation by registers/,
+    ],
+    [
+      { takeover: 'kexec', formerOwner: { interruptRemapping: true } },
+      'formerOwner.interruptRemapping',
+      /no register drops interrupt entries/,
     ],
     [{ takeover: 'kexec', formerOwner: { buffers: 0 } }, 'formerOwner.buffers', />=1/],
   ])('refuse %j', (options, path, message) => {
