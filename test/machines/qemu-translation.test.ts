@@ -178,6 +178,13 @@ describe.skipIf(!QEMU_TESTS.mayRun)(`what QEMU's unit does not have (${QEMU_TEST
       /ECAP\.SMTS/,
       /machine\.intelIommu\.scalableMode/,
     ],
+    [
+      'interrupt remapping',
+      '  interruptRemapping: true\n  invalidation: queued',
+      '{}',
+      /ECAP\.IR/,
+      /machine\.intelIommu\.interruptRemapping/,
+    ],
     ['pass-through', '  domain: pass-through', '{ passThrough: false }', /ECAP\.PT/, /platform\.domain/],
   ])('is an error that names the option: %s', async (name, platform, unit, message, hint) => {
     await expect(compose(name.replace(' ', '-'), platform, unit)).rejects.toMatchObject({

@@ -8,6 +8,8 @@ export interface IntelIommuProperties {
   readonly cachingMode: boolean;
   /** Whether an invalidation completes what is in flight. */
   readonly drain: boolean;
+  /** Whether it can remap interrupts. */
+  readonly interruptRemapping: boolean;
   /** Whether it can let a device through. */
   readonly passThrough: boolean;
   readonly scalableMode: boolean;
@@ -29,6 +31,13 @@ export const intelIommuSchema: z.ZodType<IntelIommuProperties> = z.strictObject(
     .boolean()
     .default(true)
     .describe('dma-drain: an invalidation completes reads and writes in flight. Default true.'),
+  interruptRemapping: z
+    .boolean()
+    .default(false)
+    .describe(
+      'intremap: whether it can remap the interrupts of devices. It drops those that it blocks, and records nothing of ' +
+        'them. Default false.',
+    ),
   passThrough: z.boolean().default(true).describe('pt: whether it can let a device through. Default true.'),
   scalableMode: z
     .boolean()
@@ -45,13 +54,16 @@ export const INTEL_IOMMU_PROPERTIES: Readonly<Record<string, keyof IntelIommuPro
   'aw-bits': 'addressWidth',
   'caching-mode': 'cachingMode',
   'dma-drain': 'drain',
+  intremap: 'interruptRemapping',
   pt: 'passThrough',
   'x-scalable-mode': 'scalableMode',
   'snoop-control': 'snoopControl',
 };
 
-/** The arguments of the unit. It does not remap interrupts: the machine has no interrupt controller. */
+/** The arguments of the unit. */
 export function intelIommuArguments(properties: IntelIommuProperties): string[] {
   const own = Object.entries(INTEL_IOMMU_PROPERTIES).map(([name, key]) => [name, properties[key]] as const);
-  return ['-device', JSON.stringify({ driver: 'intel-iommu', intremap: 'off', ...Object.fromEntries(own) })];
+  // QEMU's only one of these that is no boolean: it has "auto" too.
+  const intremap = properties.interruptRemapping ? 'on' : 'off';
+  return ['-device', JSON.stringify({ driver: 'intel-iommu', ...Object.fromEntries(own), intremap })];
 }

@@ -35,12 +35,9 @@ const OF_SCSI_DISKS: Readonly<Record<string, string>> = {
   physical_block_size: 'device.disks',
 };
 
-const OF_INTEL_IOMMU: Readonly<Record<string, string>> = {
-  intremap: 'the machine',
-  ...Object.fromEntries(
-    Object.entries(INTEL_IOMMU_PROPERTIES).map(([name, key]) => [name, `machine.intelIommu.${key}`]),
-  ),
-};
+const OF_INTEL_IOMMU: Readonly<Record<string, string>> = Object.fromEntries(
+  Object.entries(INTEL_IOMMU_PROPERTIES).map(([name, key]) => [name, `machine.intelIommu.${key}`]),
+);
 
 const OF_HOST_BRIDGE: Readonly<Record<string, string>> = Object.fromEntries(
   Object.entries(HOST_BRIDGE_PROPERTIES).map(([name, key]) => [name, `machine.hostBridge.${key}`]),

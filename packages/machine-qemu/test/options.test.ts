@@ -211,6 +211,9 @@ describe('qemuArguments', () => {
       'x-scalable-mode': false,
       'snoop-control': false,
     });
+    const remapping = { iommu: 'intel', intelIommu: { interruptRemapping: true } };
+    const remappingArgs = qemuArguments(qemuOptionsSchema.parse({ board: 'q35', ...remapping }), 64 << 20, '/firmware');
+    expect(JSON.parse(remappingArgs.at(-1)!)).toMatchObject({ driver: 'intel-iommu', intremap: 'on' });
     const arm = qemuArguments(qemuOptionsSchema.parse({ board: 'virt', iommu: 'smmuv3' }), 64 << 20, '/firmware');
     expect(arm[arm.indexOf('-machine') + 1]).toBe('virt,iommu=smmuv3,memory-backend=memory');
     expect(args[args.indexOf('-m') + 1]).toBe('64M');
