@@ -49,6 +49,7 @@ const LINUX: Readonly<Record<string, readonly [behindIommu: string, plain: strin
   'x86-passthrough': [INSISTS, 'path physical'],
   'x86-one-to-one': [INSISTS, 'path physical'],
   'x86-scalable': [INSISTS, 'path physical'],
+  'x86-remapped': [INSISTS, 'path physical'],
   'x86-scalable-passthrough': [INSISTS, 'path physical'],
   'amd-translated': [INSISTS, 'path physical'],
   'amd-passthrough': [INSISTS, 'path physical'],
