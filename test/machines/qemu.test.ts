@@ -35,9 +35,13 @@ const LARGE = [
   'virtio-iommu',
 ].map((name) => `${name}.yaml`);
 /** Those whose runs differ in the unit, the firmware or the kernel before alone. */
-const ALIKE = ['intel-iommu-takeover', 'intel-iommu-units', 'pseries-firmware', 'pseries-takeover'].map(
-  (name) => `${name}.yaml`,
-);
+const ALIKE = [
+  'intel-iommu-interrupts',
+  'intel-iommu-takeover',
+  'intel-iommu-units',
+  'pseries-firmware',
+  'pseries-takeover',
+].map((name) => `${name}.yaml`);
 const mayRunDpdk = process.env['CI'] !== undefined || missingProgram('dpdk-testpmd') === undefined;
 const PROFILES = readdirSync(FOLDER).filter((name) => mayRunDpdk || name !== DPDK_PROFILE);
 /** More requests than complete before QEMU ends or the run is interrupted. */
