@@ -34,6 +34,9 @@ const KERNELS: Readonly<Record<DebianRelease, Readonly<Partial<Record<DebianArch
   trixie: { amd64: 'linux-image-cloud-amd64' },
 };
 
+/** The guest that the tests boot. The others are those of `npm run linux` and `npm run guests`. */
+export const TESTED_GUEST: DebianTarget = { architecture: 'amd64', release: DEBIAN_RELEASE };
+
 /** The QEMU program that emulates an architecture. */
 export function emulatorOf(architecture: DebianArchitecture): string {
   return EMULATORS[architecture];
@@ -50,7 +53,11 @@ export function missingForGuest(
   if (process.env['CI'] !== undefined) return undefined;
   const missing = missingProgram(emulatorOf(architecture));
   if (missing !== undefined || existsSync(folderOf({ architecture, release }))) return missing;
-  return { what: `Debian's kernel for ${architecture} of ${release}`, fix: 'npm run fetch-guests -- all' };
+  const isTested = architecture === TESTED_GUEST.architecture && release === TESTED_GUEST.release;
+  return {
+    what: `Debian's kernel for ${architecture} of ${release}`,
+    fix: isTested ? 'npm run fetch-guests' : 'npm run fetch-guests -- all',
+  };
 }
 
 /** Finds the files in the cache, or fetches them: 10 to 30 seconds. Several processes may do so at the same time. */
