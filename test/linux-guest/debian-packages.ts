@@ -7,11 +7,11 @@ const run = promisify(execFile);
 
 /** Debian's releases, as it calls them. */
 export type DebianRelease = 'bookworm' | 'trixie';
-/** The release whose kernel the captured features belong to. */
+/** The release whose kernel a guest boots, unless another one is named. */
 export const DEBIAN_RELEASE: DebianRelease = 'bookworm';
 
 /** As Debian calls it. */
-export type DebianArchitecture = 'amd64' | 'ppc64el';
+export type DebianArchitecture = 'amd64' | 'arm64' | 'ppc64el';
 
 const ARCHIVE = 'http://deb.debian.org/debian';
 const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg';

@@ -9,6 +9,8 @@ import { guestFiles, TESTED_GUEST } from './guest-files.ts';
 const GUESTS: readonly DebianTarget[] = [
   TESTED_GUEST,
   { architecture: 'amd64', release: 'trixie' },
+  { architecture: 'arm64', release: DEBIAN_RELEASE },
+  { architecture: 'arm64', release: 'trixie' },
   { architecture: 'ppc64el', release: DEBIAN_RELEASE },
 ];
 

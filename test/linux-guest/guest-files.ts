@@ -25,13 +25,14 @@ export interface GuestFiles {
 
 const EMULATORS: Readonly<Record<DebianArchitecture, string>> = {
   amd64: 'qemu-system-x86_64',
+  arm64: 'qemu-system-aarch64',
   ppc64el: 'qemu-system-ppc64',
 };
 
 const KERNELS: Readonly<Record<DebianRelease, Readonly<Partial<Record<DebianArchitecture, string>>>>> = {
-  bookworm: { amd64: 'linux-image-amd64', ppc64el: 'linux-image-powerpc64le' },
-  // The smaller kernel for guests.
-  trixie: { amd64: 'linux-image-cloud-amd64' },
+  bookworm: { amd64: 'linux-image-amd64', arm64: 'linux-image-arm64', ppc64el: 'linux-image-powerpc64le' },
+  // The smaller kernels for guests.
+  trixie: { amd64: 'linux-image-cloud-amd64', arm64: 'linux-image-cloud-arm64' },
 };
 
 /** The guest that the tests boot. The others are those of `npm run linux` and `npm run guests`. */

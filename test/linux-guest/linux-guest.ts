@@ -33,11 +33,12 @@ export interface LinuxGuestResult {
 
 /**
  * The console of each architecture, and a panic that ends QEMU instead of hanging. A PC's timer is not tested at boot:
- * where the emulator itself has to wait for a processor, it would be found broken. Its kernel tests no ciphers and
- * works around no processor, which takes a fifth of a boot in emulation.
+ * where the emulator itself has to wait for a processor, it would be found broken. Kernels for amd64 and arm64 test no
+ * ciphers and work around no processor, which takes a fifth of a boot in emulation.
  */
 const COMMAND_LINES: Readonly<Record<DebianArchitecture, string>> = {
   amd64: 'console=ttyS0 quiet panic=-1 no_timer_check cryptomgr.notests mitigations=off',
+  arm64: 'console=ttyAMA0 quiet panic=-1 cryptomgr.notests mitigations=off',
   ppc64el: 'console=hvc0 quiet panic=-1',
 };
 /** A boot takes 7 seconds; ten times as long where other emulators are at work. */

@@ -1,15 +1,14 @@
 import type { FeatureCase } from './feature-cases.ts';
 import { emulatorOf } from './guest-files.ts';
-import { pcConfiguration, pseriesConfiguration, type PciConfiguration } from './pci-configuration.ts';
+import { pciConfiguration, type PciConfiguration } from './pci-configuration.ts';
 import { QtestSession } from './qtest-session.ts';
 
 const COMMAND = 0x04;
 const FIRST_BAR = 0x10;
 const CAPABILITIES = 0x34;
 const [IO_SPACE, MEMORY_SPACE] = [1, 2];
-/** Where a device is put while it is looked at, one at a time. */
-const [IO_ADDRESS, BUS_ADDRESS] = [0xc000, 0xe000_0000];
-const PSERIES_BUS_ADDRESS = 0x8000_0000;
+/** Where a device with a legacy interface is put while it is looked at, one at a time. */
+const IO_ADDRESS = 0xc000;
 
 /** The capability of the common configuration: vendor specific, type 1 (specification 1.4 section 4.1.4). */
 const [VENDOR_SPECIFIC, COMMON_CONFIGURATION] = [9, 1];
@@ -19,14 +18,13 @@ const MOST_CAPABILITIES = 48;
 /** Reads what each device of a case offers, without a driver: in the order of the case's devices. */
 export async function readOfferedFeatures(from: FeatureCase): Promise<bigint[]> {
   return await QtestSession.use([emulatorOf(from.architecture), ...from.arguments], async (session) => {
-    const isPc = from.architecture === 'amd64';
-    const configuration = isPc ? pcConfiguration(session) : pseriesConfiguration(session);
+    const configuration = pciConfiguration(from.architecture, session);
     const offered: bigint[] = [];
     for (const { slot } of from.devices) {
       offered.push(
         from.interface === 'legacy'
           ? await legacyFeatures(session, configuration, slot)
-          : await modernFeatures(session, configuration, slot, isPc ? BUS_ADDRESS : PSERIES_BUS_ADDRESS),
+          : await modernFeatures(session, configuration, slot),
       );
     }
     return offered;
@@ -43,18 +41,13 @@ async function legacyFeatures(session: QtestSession, configuration: PciConfigura
 }
 
 /** Two halves, selected one after the other by the register before them (section 4.1.4.3). */
-async function modernFeatures(
-  session: QtestSession,
-  configuration: PciConfiguration,
-  slot: number,
-  busAddress: number,
-): Promise<bigint> {
+async function modernFeatures(session: QtestSession, configuration: PciConfiguration, slot: number): Promise<bigint> {
   const { bar, offset } = await findCommonConfiguration(configuration, slot);
   // A register of 64 bits: the second half is that of the next.
-  await configuration.write(slot, FIRST_BAR + 4 * bar, busAddress);
+  await configuration.write(slot, FIRST_BAR + 4 * bar, configuration.freeAddress);
   await configuration.write(slot, FIRST_BAR + 4 * (bar + 1), 0);
   await configuration.write(slot, COMMAND, MEMORY_SPACE);
-  const registers = configuration.memoryBase + busAddress + offset;
+  const registers = configuration.memoryBase + configuration.freeAddress + offset;
   let features = 0n;
   for (const half of [0, 1]) {
     await session.writeMemory(registers, Buffer.from([half, 0, 0, 0]));
