@@ -10,6 +10,8 @@ export interface LinuxDevice {
   /** The device status field. */
   readonly status: number;
   readonly accepted: bigint;
+  /** The kind of its IOMMU domain, as Linux calls it: `DMA`, `DMA-FQ`, `identity`; `none` where it is in no group. */
+  readonly domain: string;
 }
 
 export interface LinuxDevices {
@@ -33,10 +35,11 @@ const MODULES = [
 const SCRIPT = `echo "kernel $(uname -r)"
 for device in /sys/bus/virtio/devices/*; do
   function=$(basename $(dirname $(readlink -f $device)))
-  echo "device $function $(cat $device/device) $(cat $device/status) $(cat $device/features)"
+  domain=$(cat $device/../iommu_group/type 2>/dev/null || echo none)
+  echo "device $function $(cat $device/device) $(cat $device/status) $(cat $device/features) $domain"
 done
 `;
-const DEVICE = /^device 0000:00:(\w\w)\.0 (0x\w{4}) (0x\w{8}) ([01]{64})$/gm;
+const DEVICE = /^device 0000:00:(\w\w)\.0 (0x\w{4}) (0x\w{8}) ([01]{64}) (\S+)$/gm;
 
 /** Boots Linux with the devices of a case, and reads which features its drivers accepted. */
 export async function readAcceptedFeatures(from: FeatureCase): Promise<LinuxDevices> {
@@ -44,11 +47,12 @@ export async function readAcceptedFeatures(from: FeatureCase): Promise<LinuxDevi
   const options = { architecture, append, arguments: from.arguments, modules: MODULES, script: SCRIPT };
   const { console, durationMs } = await runLinuxGuest(options);
   const version = /^kernel (\S+)$/m.exec(console)?.[1];
-  const devices = [...console.matchAll(DEVICE)].map(([, slot, id, status, features]) => ({
+  const devices = [...console.matchAll(DEVICE)].map(([, slot, id, status, features, domain]) => ({
     slot: parseInt(slot!, 16),
     id: Number(id),
     status: Number(status),
     accepted: BigInt(`0b${features!.split('').toReversed().join('')}`),
+    domain: domain!,
   }));
   if (version === undefined || devices.length !== from.devices.length)
     throw new Error(`Linux shows ${devices.length} of ${from.devices.length} virtio devices:\n${console}`);

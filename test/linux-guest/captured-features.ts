@@ -23,6 +23,8 @@ export interface CapturedDevice extends CaseDevice {
   /** The device status field when Linux was done: 0x83 for a device that it gave up. */
   readonly status: string;
   readonly accepted: CapturedBits;
+  /** The kind of its IOMMU domain, as Linux calls it; `none` without one. */
+  readonly domain: string;
 }
 
 /** One case as it was seen, with what is needed to see it again. */
@@ -58,7 +60,7 @@ export async function captureFeatures(from: FeatureCase): Promise<CapturedCase> 
     command: [emulator, ...from.arguments].join(' '),
     append: from.append,
     devices: from.devices.map((device, index) => {
-      const { slot, id, status, accepted } = devices[index]!;
+      const { slot, id, status, accepted, domain } = devices[index]!;
       if (slot !== device.slot) throw new Error(`Linux has no virtio device in slot ${device.slot}`);
       return {
         ...device,
@@ -66,6 +68,7 @@ export async function captureFeatures(from: FeatureCase): Promise<CapturedCase> 
         offered: capturedBits(offered[index]!, device.type),
         status: `0x${status.toString(16)}`,
         accepted: capturedBits(accepted, device.type),
+        domain,
       };
     }),
   };

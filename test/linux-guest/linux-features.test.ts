@@ -1,4 +1,5 @@
 import { deviceTable } from '../device-tables.ts';
+import { readDecisionTable } from '@virtio-platform/conformance';
 import { DeviceStatus } from '@virtio-platform/core/device';
 import { describe, expect, it } from 'vitest';
 import { captureFeatures, readCapturedFeatures, type CapturedCase, type CapturedDevice } from './captured-features.ts';
@@ -8,7 +9,9 @@ import { FEATURE_DIFFERENCES } from './feature-differences.ts';
 import { missingForGuest } from './guest-files.ts';
 import { featureSet, negotiateOffer } from './negotiate-offer.ts';
 import { QEMU_TESTS } from '../machines/qemu-installed.ts';
+
 const captured = readCapturedFeatures();
+const { platforms } = readDecisionTable();
 
 /** One guest with an IOMMU; `npm run linux` boots all, which takes a minute and a half more. */
 const BOOTED =
@@ -63,6 +66,15 @@ describe('what a Linux guest accepts, and what we accept of the same offer', () 
       'pseries-iommu: balloon',
     ]);
   });
+
+  // Linux on POWER has groups without a domain.
+  it.each(FEATURE_CASES.map((from) => [from.name, from] as const))(
+    'goes through a domain of the IOMMU where the platform of %s translates, and nowhere else',
+    (_name, from) => {
+      const translates = platforms[from.platform]!.traits.mappedPath === 'translated';
+      for (const { domain } of capturedCase(from).devices) expect(domain.startsWith('DMA')).toBe(translates);
+    },
+  );
 
   it('has no explanation that explains nothing', () => {
     const used = new Set(devices.flatMap(([, , device]) => explained(device).map((line) => `${device.type} ${line}`)));
