@@ -43,17 +43,22 @@ const DEVICE = /^device 0000:00:(\w\w)\.0 (0x\w{4}) (0x\w{8}) ([01]{64}) (\S+)$/
 
 /** Boots Linux with the devices of a case, and reads which features its drivers accepted. */
 export async function readAcceptedFeatures(from: FeatureCase): Promise<LinuxDevices> {
-  const { architecture, append } = from;
-  const options = { architecture, append, arguments: from.arguments, modules: MODULES, script: SCRIPT };
+  const { architecture, release, append } = from;
+  const modules = [...from.modules, ...MODULES];
+  const options = { architecture, release, append, arguments: from.arguments, modules, script: SCRIPT };
   const { console, durationMs } = await runLinuxGuest(options);
   const version = /^kernel (\S+)$/m.exec(console)?.[1];
-  const devices = [...console.matchAll(DEVICE)].map(([, slot, id, status, features, domain]) => ({
-    slot: parseInt(slot!, 16),
-    id: Number(id),
-    status: Number(status),
-    accepted: BigInt(`0b${features!.split('').toReversed().join('')}`),
-    domain: domain!,
-  }));
+  const slots = new Set(from.devices.map(({ slot }) => slot));
+  const devices = [...console.matchAll(DEVICE)]
+    .map(([, slot, id, status, features, domain]) => ({
+      slot: parseInt(slot!, 16),
+      id: Number(id),
+      status: Number(status),
+      accepted: BigInt(`0b${features!.split('').toReversed().join('')}`),
+      domain: domain!,
+    }))
+    // A virtio-iommu is a virtio device too.
+    .filter(({ slot }) => slots.has(slot));
   if (version === undefined || devices.length !== from.devices.length)
     throw new Error(`Linux shows ${devices.length} of ${from.devices.length} virtio devices:\n${console}`);
   return { version, devices: devices.toSorted((a, b) => a.slot - b.slot), durationMs };

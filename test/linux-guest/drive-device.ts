@@ -11,6 +11,10 @@ const CASES: Readonly<Record<string, Pick<ProfileObject, 'machine' | 'platform'>
   'q35-amd-iommu': machine('q35', 'amd-iommu', { iommu: 'amd' }),
   pseries: machine('pseries', 'pseries'),
   'pseries-iommu': machine('pseries', 'pseries'),
+  'q35-virtio-iommu': machine('q35', 'virtio-iommu', { iommu: 'virtio' }),
+  virt: machine('virt', 'legacy', { bus: 'pci' }),
+  'virt-smmuv3': machine('virt', 'smmuv3', { iommu: 'smmuv3' }),
+  'virt-virtio-iommu': machine('virt', 'virtio-iommu', { iommu: 'virtio' }),
 };
 
 function machine(

@@ -1,4 +1,4 @@
-import type { DebianArchitecture } from './debian-packages.ts';
+import { DEBIAN_RELEASE, type DebianTarget } from './debian-packages.ts';
 
 /** The slots of the devices of a case, in which the guest finds them. */
 const FIRST_SLOT = 3;
@@ -12,17 +12,18 @@ export interface CaseDevice {
 }
 
 /** One QEMU command line: a machine, and devices of every type, those with packed rings behind those without. */
-export interface FeatureCase {
+export interface FeatureCase extends DebianTarget {
   readonly name: string;
   /** A platform of the decision table. */
   readonly platform: string;
-  readonly architecture: DebianArchitecture;
   readonly interface: 'modern' | 'legacy';
   readonly devices: readonly CaseDevice[];
   /** QEMU's arguments. */
   readonly arguments: readonly string[];
   /** Of the kernel's command line. */
   readonly append: string;
+  /** Kernel modules of the IOMMU. */
+  readonly modules: readonly string[];
 }
 
 const TYPES = ['block', 'net', 'entropy', 'console', 'balloon', 'scsi'] as const;
@@ -50,22 +51,38 @@ const DEVICES: Readonly<Record<CaseDevice['type'], string>> = {
 const PC = ['-machine', 'pc,accel=tcg', '-cpu', 'max', '-m', '256M'];
 const Q35 = ['-machine', 'q35,accel=tcg,kernel-irqchip=split', '-cpu', 'max', '-m', '256M'];
 const PSERIES = ['-machine', 'pseries,accel=tcg', '-m', '512M'];
+/** With the processor `max` a boot takes five times as long. */
+const ARM = ['-cpu', 'cortex-a57', '-m', '256M'];
+const VIRT = ['-machine', 'virt,accel=tcg', ...ARM];
+const VIRT_SMMU = ['-machine', 'virt,iommu=smmuv3,accel=tcg', ...ARM];
+const VIRTIO_IOMMU = ['-device', 'virtio-iommu-pci'];
 const IOMMU = 'disable-legacy=on,iommu_platform=on';
+
+const AMD64: DebianTarget = { architecture: 'amd64', release: DEBIAN_RELEASE };
+const ARM64: DebianTarget = { architecture: 'arm64', release: DEBIAN_RELEASE };
+const PPC64EL: DebianTarget = { architecture: 'ppc64el', release: DEBIAN_RELEASE };
+/** Debian's kernels before these have no driver of the virtio-iommu. */
+const NEWER_AMD64: DebianTarget = { architecture: 'amd64', release: 'trixie' };
+const NEWER_ARM64: DebianTarget = { architecture: 'arm64', release: 'trixie' };
 
 /** What is compared with a real Linux guest. One boot has every device. */
 export const FEATURE_CASES: readonly FeatureCase[] = [
-  featureCase('pc-legacy', 'plain', 'amd64', PC, 'disable-modern=on', [false]),
-  featureCase('q35', 'plain', 'amd64', Q35, 'disable-legacy=on', [false, true]),
-  featureCase('q35-iommu', 'x86-translated', 'amd64', [...Q35, '-device', 'intel-iommu'], IOMMU, [false, true]),
-  featureCase('q35-amd-iommu', 'amd-translated', 'amd64', [...Q35, '-device', 'amd-iommu'], IOMMU, [false, true]),
-  featureCase('pseries', 'pseries-linear', 'ppc64el', PSERIES, 'disable-legacy=on', [false, true]),
-  featureCase('pseries-iommu', 'pseries-linear', 'ppc64el', PSERIES, IOMMU, [false, true]),
+  featureCase('pc-legacy', 'plain', AMD64, PC, 'disable-modern=on', [false]),
+  featureCase('q35', 'plain', AMD64, Q35, 'disable-legacy=on', [false, true]),
+  featureCase('q35-iommu', 'x86-translated', AMD64, [...Q35, '-device', 'intel-iommu'], IOMMU, [false, true]),
+  featureCase('q35-amd-iommu', 'amd-translated', AMD64, [...Q35, '-device', 'amd-iommu'], IOMMU, [false, true]),
+  featureCase('pseries', 'pseries-linear', PPC64EL, PSERIES, 'disable-legacy=on', [false, true]),
+  featureCase('pseries-iommu', 'pseries-linear', PPC64EL, PSERIES, IOMMU, [false, true]),
+  featureCase('q35-virtio-iommu', 'virtio-iommu', NEWER_AMD64, [...Q35, ...VIRTIO_IOMMU], IOMMU, [false, true]),
+  featureCase('virt', 'plain', ARM64, VIRT, 'disable-legacy=on', [false, true]),
+  featureCase('virt-smmuv3', 'smmuv3', ARM64, VIRT_SMMU, IOMMU, [false, true]),
+  featureCase('virt-virtio-iommu', 'virtio-iommu', NEWER_ARM64, [...VIRT, ...VIRTIO_IOMMU], IOMMU, [false, true]),
 ];
 
 function featureCase(
   name: string,
   platform: string,
-  architecture: DebianArchitecture,
+  { architecture, release }: DebianTarget,
   machine: readonly string[],
   settings: string,
   layouts: readonly boolean[],
@@ -79,10 +96,12 @@ function featureCase(
     name,
     platform,
     architecture,
+    release,
     interface: settings.includes('disable-modern') ? 'legacy' : 'modern',
     devices,
     arguments: [...machine, ...devices.flatMap((device) => deviceArguments(device, settings))],
     append: machine.includes('intel-iommu') ? 'intel_iommu=on' : '',
+    modules: machine.includes('virtio-iommu-pci') ? ['virtio_iommu'] : [],
   };
 }
 
