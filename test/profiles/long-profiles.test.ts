@@ -1,0 +1,27 @@
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { loadProfiles } from '@virtio-platform/profile';
+import { runProfile } from '@virtio-platform/runner';
+import { describe, expect, it } from 'vitest';
+import { ROOT } from '../command/command.ts';
+import { triedRequests } from '../machines/tried-requests.ts';
+
+const FOLDER = join(ROOT, 'profiles/long');
+
+describe('the profiles with 20,000 requests', () => {
+  it.each(readdirSync(FOLDER))('%s has a disk and a network device, split and packed, verified', async (name) => {
+    const profiles = await loadProfiles(join(FOLDER, name));
+    const shapes = profiles.map(({ device, queue }) => `${device.type.name} ${queue.layout}`);
+    expect(shapes).toEqual(['block split', 'block packed', 'net split', 'net packed']);
+    for (const profile of profiles) {
+      const { workload } = profile;
+      expect([profile.name, workload.requests]).toEqual([profile.name, 20_000]);
+      const report = await runProfile({
+        ...profile,
+        workload: { ...workload, requests: triedRequests(workload.requests, 1 / 10) },
+      });
+      expect([report.profile, report.differences, report.workload.verified]).toEqual([profile.name, [], true]);
+      expect([report.queue?.layout, report.dma.live]).toEqual([profile.queue.layout, 0]);
+    }
+  });
+});
