@@ -41,7 +41,7 @@ export const WORK = {
   'net-packed': triedRequests(5000),
   'entropy-split': triedRequests(2000),
   'entropy-packed': triedRequests(2000),
-  'exec-split': triedRequests(2000),
+  'exec-split': triedRequests(2000, 1 / 5),
   'exec-packed-streaming': 300,
 } as const;
 

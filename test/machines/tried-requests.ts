@@ -2,9 +2,9 @@
 export const TRIES_ALL: boolean = process.env['ALL_REQUESTS'] !== undefined;
 
 /**
- * How many of the requests that a profile asks for a test makes of it, to end in time: a fifth, unless `part` says
+ * How many of the requests that a profile asks for a test makes of it, to end in time: a tenth, unless `part` says
  * another share, for profiles with many runs.
  */
-export function triedRequests(requests: number, part = 1 / 5): number {
+export function triedRequests(requests: number, part = 1 / 10): number {
   return TRIES_ALL ? requests : Math.ceil(requests * part);
 }
