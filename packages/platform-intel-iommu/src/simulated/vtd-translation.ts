@@ -74,13 +74,13 @@ export class VtdTranslation implements AddressTranslation {
   }
 
   translate(low: number, high: number, access: DeviceAccess): number {
-    if ((Atomics.load(this.#registers, GSTS_REG / 4) & TRANSLATION_ENABLE) === 0) return this.#letThrough(low, high);
     this.run = PAGE_SIZE - (low % PAGE_SIZE);
     if (high === 0 && low >= INTERRUPT_START && low < INTERRUPT_END) {
-      // An interrupt that is not remapped, or no interrupt: it is neither translated nor recorded.
+      // An interrupt that is not remapped, or no interrupt: it is neither translated nor recorded, and never memory.
       this.cause = 'outside-window';
       return -1;
     }
+    if ((Atomics.load(this.#registers, GSTS_REG / 4) & TRANSLATION_ENABLE) === 0) return this.#letThrough(low, high);
     const context = this.#context;
     const reason = context.load();
     if (reason !== 0) return this.#refuse(low, high, access, reason);
@@ -119,7 +119,8 @@ export class VtdTranslation implements AddressTranslation {
 
   #letThrough(low: number, high: number): number {
     const address = high * WORD + low;
-    this.run = this.#memorySize - address;
+    const end = address < INTERRUPT_START ? Math.min(INTERRUPT_START, this.#memorySize) : this.#memorySize;
+    this.run = end - address;
     if (this.run > 0) return address;
     this.run = PAGE_SIZE - (low % PAGE_SIZE);
     this.cause = 'outside-memory';

@@ -160,7 +160,7 @@ describe('a simulated unit that remaps interrupts', () => {
   it('remaps nothing before it is enabled, and nothing of memory or of other addresses', () => {
     const bench = openBench({}, { commands: 0 });
     expect([bench.sends(0xfee0_0050), bench.takeRecord()]).toEqual([false, []]);
-    expect(bench.faults.entries).toMatchObject([{ cause: 'outside-memory' }]);
+    expect(bench.faults.entries).toMatchObject([{ cause: 'outside-window' }]);
     const remapping = openBench();
     expect([remapping.sends(0x8_0000, 0x1234), remapping.memory.u32[0x8_0000 / 4]]).toEqual([true, 0x1234]);
     expect([remapping.sends(0xfedf_fffc), remapping.sends(0xfef0_0000), remapping.takeRecord()]).toEqual([

@@ -130,6 +130,34 @@ describe('a device behind a simulated unit', () => {
     expect(reads(bench, IOVA + 0x4_2345)).toBe(0x4_2345);
   });
 
+  it.each(['translation off', 'pass-through'])('takes the addresses of interrupts for no memory: %s', (mode) => {
+    // Only the pages that are touched take memory of this computer.
+    const memory = new GuestMemory(new SharedArrayBuffer(0xff00_0000));
+    const unit = new SimulatedVtd(intelIommuOptionsSchema.parse({}).unit);
+    if (mode === 'pass-through') {
+      memory.view.setUint32(ROOT, CONTEXT | 1, true);
+      memory.view.setUint32(ENTRY, 9, true);
+      memory.view.setUint32(ENTRY + 8, (DOMAIN << 8) | 1, true);
+      unit.write64(0x20, ROOT, 0);
+      unit.write32(0x18, 2 ** 30);
+      unit.write32(0x18, 2 ** 31);
+    }
+    const faults = new FaultLog();
+    const space = openAddressSpace(memory, faults, unit.state);
+    const bytes = new Uint8Array(16).fill(0xee);
+    expect(space.write(0xfedf_fff8, 0, bytes, 0, 16)).toBe(false);
+    expect(faults.entries).toMatchObject([{ address: 0xfee0_0000n, length: 8, cause: 'outside-window' }]);
+    expect([memory.u8[0xfedf_ffff], memory.u8[0xfee0_0000]]).toEqual([0xee, 0]);
+    for (const low of [0xfee0_0000, 0xfeef_fffc]) {
+      expect(space.write(low, 0, bytes, 0, 4)).toBe(false);
+      expect(space.read(low, 0, new Uint8Array(4), 0, 4)).toBe(false);
+      expect(space.borrow(low, 0, 4, 'read')).toBe(-1);
+    }
+    expect(space.borrow(0xfedf_fff8, 0, 16, 'write')).toBe(-1);
+    expect(space.write(0xfef0_0000, 0, bytes, 0, 16)).toBe(true);
+    expect(memory.u8[0xfef0_0000]).toBe(0xee);
+  });
+
   it('passes addresses through by a pass-through entry', () => {
     const bench = openBench();
     bench.put(ENTRY, 1 | (2 << 2));
