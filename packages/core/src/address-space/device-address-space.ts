@@ -16,9 +16,9 @@ export interface DeviceAddressSpace {
   /**
    * The generation by a plain load, for a hot path that asks whether what it found by {@link generation} still holds.
    * It is late at most until this thread learns, by an ordered access, of what came after the removal. Absent where
-   * {@link generation} costs no more.
+   * {@link generation} costs no more. A subclass that overrides one overrides both.
    */
-  readonly seenGeneration?: number;
+  readonly seenGeneration?: number | undefined;
 
   /**
    * Reads `length` bytes into `target` from byte `at` on. Returns false after a fault; bytes that could not be read are

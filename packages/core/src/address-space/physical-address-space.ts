@@ -8,7 +8,6 @@ import { TranslatedAddressSpace, type AddressTranslation } from './translated-ad
  */
 export class PhysicalTranslation implements AddressTranslation {
   readonly generation = 0;
-  readonly seenGeneration = 0;
   readonly cause: FaultCause = 'outside-memory';
   run = 0;
   readonly #size: number;

@@ -8,7 +8,7 @@ export interface AddressTranslation {
   /** Changes when a translation is removed or narrowed. */
   readonly generation: number;
   /** See {@link DeviceAddressSpace.seenGeneration}. */
-  readonly seenGeneration?: number;
+  readonly seenGeneration?: number | undefined;
   /**
    * Translates one device address. Returns the guest-physical address, and sets {@link run}; or returns -1, and sets
    * {@link cause}, and {@link run} to the bytes that the same refusal covers (at least 1).
@@ -31,6 +31,8 @@ export class TranslatedAddressSpace implements DeviceAddressSpace {
   readonly memory: GuestMemory;
   readonly faults: FaultLog;
   readonly #translation: AddressTranslation;
+  /** Whether the generation is that of the translation, which a subclass may change; `undefined` before a look. */
+  #hasGenerationOfTranslation: boolean | undefined;
 
   constructor(memory: GuestMemory, faults: FaultLog, translation: AddressTranslation) {
     this.memory = memory;
@@ -42,9 +44,10 @@ export class TranslatedAddressSpace implements DeviceAddressSpace {
     return this.#translation.generation;
   }
 
-  get seenGeneration(): number {
-    const translation = this.#translation;
-    return translation.seenGeneration ?? translation.generation;
+  /** `undefined` in a subclass with a generation of its own. */
+  get seenGeneration(): number | undefined {
+    this.#hasGenerationOfTranslation ??= !overridesGeneration(this);
+    return this.#hasGenerationOfTranslation ? this.#translation.seenGeneration : undefined;
   }
 
   read(low: number, high: number, target: Uint8Array, at: number, length: number): boolean {
@@ -164,4 +167,15 @@ export function copyBytes(target: Uint8Array, at: number, source: Uint8Array, fr
     target[to + 7] = source[of + 7]!;
   }
   for (; done < length; done++) target[at + done] = source[from + done]!;
+}
+
+/** Whether a subclass has a generation of its own. Cold. */
+function overridesGeneration(space: TranslatedAddressSpace): boolean {
+  for (
+    let owner: object | null = space;
+    owner !== TranslatedAddressSpace.prototype;
+    owner = Object.getPrototypeOf(owner)
+  )
+    if (owner === null || Object.hasOwn(owner, 'generation')) return true;
+  return false;
 }

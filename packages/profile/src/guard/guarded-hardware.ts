@@ -21,6 +21,7 @@ const ADDRESS_SPACE: readonly MemberCheck[] = [
   ['memory', isObject, 'guest memory'],
   ['faults', isObject, 'a fault log'],
   ['generation', (value) => typeof value === 'number', 'a number'],
+  ['seenGeneration', orAbsent((value) => typeof value === 'number'), 'a number, or nothing'],
   ['read', isFunction, 'a function'],
   ['write', isFunction, 'a function'],
   ['borrow', isFunction, 'a function'],

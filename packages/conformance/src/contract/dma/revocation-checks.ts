@@ -124,6 +124,7 @@ export const DMA_REVOCATION_CHECKS: readonly ContractCheck<DmaMappingTrial>[] = 
       const { generation } = device;
       device.reset();
       assert.notEqual(device.generation, generation, 'a reset changes the generation: a ring is borrowed again');
+      assert.notEqual(device.seenGeneration, generation, 'a reset changes seenGeneration, too');
       mapping.dispose();
       assert.equal(mapping.statistics.leaked, 0, 'after the reset nothing is leaked');
       for (const address of kept) assert.ok(!reaches(device, address, 'read'), `${hex(address)} is taken back`);
