@@ -16,7 +16,7 @@ export interface DeviceAddressSpace {
   /**
    * The generation by a plain load, for a hot path that asks whether what it found by {@link generation} still holds.
    * It is late at most until this thread learns, by an ordered access, of what came after the removal. Absent where
-   * {@link generation} costs no more. A subclass that overrides one overrides both.
+   * {@link generation} costs no more.
    */
   readonly seenGeneration?: number | undefined;
 

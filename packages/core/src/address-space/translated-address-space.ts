@@ -3,6 +3,7 @@ import { describeValue } from '../errors/message-of.ts';
 import type { GuestMemory } from '../memory/guest-memory.ts';
 import type { DeviceAddressSpace } from './device-address-space.ts';
 import type { DeviceAccess, FaultCause, FaultLog } from './fault-log.ts';
+import { watchGeneration, type WatchedGeneration } from './watched-generation.ts';
 /** The translation of an IOMMU, one device address at a time. Hot: results are fields, so that nothing is allocated. */
 export interface AddressTranslation {
   /** Changes when a translation is removed or narrowed. */
@@ -31,23 +32,21 @@ export class TranslatedAddressSpace implements DeviceAddressSpace {
   readonly memory: GuestMemory;
   readonly faults: FaultLog;
   readonly #translation: AddressTranslation;
-  /** Whether the generation is that of the translation, which a subclass may change; `undefined` before a look. */
-  #hasGenerationOfTranslation: boolean | undefined;
+  readonly #watched: WatchedGeneration;
 
   constructor(memory: GuestMemory, faults: FaultLog, translation: AddressTranslation) {
     this.memory = memory;
     this.faults = faults;
     this.#translation = translation;
+    this.#watched = watchGeneration(translation);
   }
 
   get generation(): number {
     return this.#translation.generation;
   }
 
-  /** `undefined` in a subclass with a generation of its own. */
-  get seenGeneration(): number | undefined {
-    this.#hasGenerationOfTranslation ??= !overridesGeneration(this);
-    return this.#hasGenerationOfTranslation ? this.#translation.seenGeneration : undefined;
+  get seenGeneration(): number {
+    return this.#watched.seenGeneration;
   }
 
   read(low: number, high: number, target: Uint8Array, at: number, length: number): boolean {
@@ -167,15 +166,4 @@ export function copyBytes(target: Uint8Array, at: number, source: Uint8Array, fr
     target[to + 7] = source[of + 7]!;
   }
   for (; done < length; done++) target[at + done] = source[from + done]!;
-}
-
-/** Whether a subclass has a generation of its own. Cold. */
-function overridesGeneration(space: TranslatedAddressSpace): boolean {
-  for (
-    let owner: object | null = space;
-    owner !== TranslatedAddressSpace.prototype;
-    owner = Object.getPrototypeOf(owner)
-  )
-    if (owner === null || Object.hasOwn(owner, 'generation')) return true;
-  return false;
 }

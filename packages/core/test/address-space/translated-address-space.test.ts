@@ -256,34 +256,3 @@ describe('copyBytes', () => {
     }
   });
 });
-
-describe('the generation that a device looks at for each buffer', () => {
-  class Counted extends TranslatedAddressSpace {
-    epoch = 0;
-    override get generation(): number {
-      return super.generation + this.epoch;
-    }
-  }
-
-  it('is that of the translation', () => {
-    const table = Object.assign(new PageTable(new Map()), { generation: 4, seenGeneration: 3 });
-    const space = new TranslatedAddressSpace(newMemory(), new FaultLog(), table);
-    expect([space.generation, space.seenGeneration]).toEqual([4, 3]);
-    const { seenGeneration } = new TranslatedAddressSpace(newMemory(), new FaultLog(), new PageTable(new Map()));
-    expect(seenGeneration).toBeUndefined();
-  });
-
-  it('is none where a subclass counts more, so that no ring is kept that it took away', () => {
-    const table = Object.assign(new PageTable(new Map()), { seenGeneration: 0 });
-    const space = new Counted(newMemory(), new FaultLog(), table);
-    class Further extends Counted {}
-    for (const counted of [space, new Further(newMemory(), new FaultLog(), table)]) {
-      counted.epoch++;
-      expect([counted.generation, counted.seenGeneration]).toEqual([1, undefined]);
-    }
-    const field = Object.defineProperty(new TranslatedAddressSpace(newMemory(), new FaultLog(), table), 'generation', {
-      value: 7,
-    });
-    expect([field.generation, field.seenGeneration]).toEqual([7, undefined]);
-  });
-});

@@ -1,5 +1,6 @@
 import type { DeviceAddressSpace } from '../../address-space/device-address-space.ts';
 import type { DeviceAccess } from '../../address-space/fault-log.ts';
+import { watchGeneration, type WatchedGeneration } from '../../address-space/watched-generation.ts';
 import { RING_REACH } from '../../memory/memory-size.ts';
 import { DESCRIPTOR_SIZE } from '../ring/descriptor-table.ts';
 import type { QueueAddresses } from '../ring/ring-format.ts';
@@ -20,6 +21,7 @@ export class BorrowedRing {
   driver = -1;
   device = -1;
   readonly #space: DeviceAddressSpace;
+  readonly #watched: WatchedGeneration;
   readonly #addresses: QueueAddresses;
   readonly #descriptorAccess: DeviceAccess;
   readonly #driverBytes: number;
@@ -28,8 +30,7 @@ export class BorrowedRing {
 
   /** Whether no translation was taken away since {@link reach} found the areas. */
   get isCurrent(): boolean {
-    const space = this.#space;
-    return (space.seenGeneration ?? space.generation) === this.#generation;
+    return this.#watched.seenGeneration === this.#generation;
   }
 
   /**
@@ -44,6 +45,7 @@ export class BorrowedRing {
     deviceBytes: number,
   ) {
     this.#space = space;
+    this.#watched = watchGeneration(space);
     this.#addresses = { size: addresses.size, words: addresses.words.slice() };
     this.#descriptorAccess = descriptorAccess;
     this.#driverBytes = driverBytes;
