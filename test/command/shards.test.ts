@@ -13,6 +13,9 @@ const PROFILES: Readonly<Record<string, string>> = {
   'sizes.yaml': `${SMALL}profile: sizes\nmatrix: { queue.layout: [split, packed], queue.size: [16, 64] }\n`,
   'differs.yaml': `${SMALL}profile: differs\nmatrix: []\nexpect: { path: identity }\n`,
   'faults.yaml': `extends: ${join(ROOT, 'profiles/sev/restricted-pool.yaml')}\nmatrix: []\nprofile: faults\nworkload: { requests: 20, depth: 4 }\n`,
+  'recorded.yaml': `extends: ${join(ROOT, 'profiles/amd-iommu.yaml')}\nprofile: recorded\nmatrix: []\nworkload: { requests: 20, depth: 4 }
+machine: { onFault: zeros, rogue: [{ after: 5, access: read, address: 0x7000, length: 64 }] }
+expect: { path: translated, faults: 1 }\n`,
   'refused.yaml': `extends: ${join(ROOT, 'profiles/refused/sev-legacy-device.yaml')}\nprofile: refused\n`,
   'throws.yaml': `${SMALL}profile: throws\nmatrix: []\nmachine: { use: ./throws.mjs, memory: 16MiB }\n`,
   'unloadable.yaml': `${SMALL}profile: unloadable\nmatrix: { queue.size: [16, 64] }\nmachine: { use: ./unloadable.mjs, memory: 16MiB }\n`,
@@ -107,7 +110,7 @@ describe('run --shard', () => {
     const made = lines.map((line) => (JSON.parse(line) as { report: RunReport }).report.profile);
     const all = (JSON.parse(fileOf('whole/json')) as RunReport[]).map(({ profile }) => profile);
     expect(made.toSorted()).toEqual(all.toSorted());
-    expect(all).toHaveLength(11);
+    expect(all).toHaveLength(12);
   });
 
   it('exits with the status of its own runs, and tells of the errors of its own', () => {

@@ -30,6 +30,8 @@ const MOST_TEXT = 16_384;
 /** Characters of it in a message. */
 const MOST_SHOWN = 400;
 
+const WITHOUT_JOBS = 'make the runs without --jobs: then the run that ends the process is the one that is told of last';
+
 /**
  * The runs of one command, made by several processes of it, each with a shard of them and a blob of that as its output.
  * Each run is told of once all before it were: the output is that of one process.
@@ -100,18 +102,20 @@ export class SharedSequence {
     child.stderr!.setEncoding('utf8').on('data', (text: string) => (printed = (printed + text).slice(-MOST_TEXT)));
     const reader = new BlobReader(`the process of shard ${own}`, (entry) => this.#arrive(entry));
     const closed = once(child, 'close');
+    let hasEnded = false;
     try {
       for await (const text of createInterface({ input: child.stdout!, crlfDelay: Infinity })) {
         const isFirst = reader.head === undefined;
         reader.read({ text, isWhole: true });
         if (isFirst) this.#checkPlan(reader.head);
       }
+      hasEnded = true;
       reader.blob();
     } catch (error) {
       if (this.#isEnding) return;
       child.kill('SIGTERM');
       const [status, signal] = await closed;
-      this.#lose(codedErrorOf(error), `${signal ?? `status ${status}`}`, printed);
+      this.#lose(codedErrorOf(error), hasEnded ? `${signal ?? `status ${status}`}` : undefined, printed);
     }
     await closed;
   }
@@ -164,15 +168,12 @@ export class SharedSequence {
     if (planned.error === undefined) this.#status = worstStatus(this.#status, status);
   }
 
-  /** A process ended before its runs did, or makes other runs. */
-  #lose(cause: CodedError, how: string, printed: string): void {
+  /** A process ended before its runs did (`how`), makes other runs, or wrote what cannot be read. */
+  #lose(cause: CodedError, how: string | undefined, printed: string): void {
     const said = printed.trim().split('\n').at(-1)?.slice(0, MOST_SHOWN) ?? '';
-    const hasEnded = cause.code === 'ERR_RUN_BLOB';
-    const why = hasEnded ? `it ended with ${how}` : cause.message;
+    const why = how === undefined ? cause.message : `it ended with ${how}`;
     const error = new CodedError('ERR_RUN_PROCESS', `a process of --jobs was lost: ${why}${said && `: ${said}`}`, {
-      hint: hasEnded
-        ? 'make the runs without --jobs: then the run that ends the process is the one that is told of last'
-        : 'make the runs again, and change no profile meanwhile',
+      hint: how === undefined ? hintOf(cause) : WITHOUT_JOBS,
     });
     this.#options.printError(error);
     this.#status = worstStatus(this.#status, ExitStatus.Differed);
@@ -188,4 +189,10 @@ export class SharedSequence {
     const done = this.#ended.length + this.#arrived.size;
     this.#options.progress.begin(`run ${done} of ${this.#plan.length}, in ${this.#count} processes`);
   }
+}
+
+function hintOf({ code }: CodedError): string {
+  return code === 'ERR_RUN_PROCESS'
+    ? 'make the runs again, and change no profile meanwhile'
+    : 'make the runs without --jobs, and tell the authors of this what it says';
 }

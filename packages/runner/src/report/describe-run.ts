@@ -95,9 +95,18 @@ function reportRefusal(refusal: Refusal | undefined): RunReport['refusal'] {
   return { code, rule, reason, change, option };
 }
 
-/** Faults as reports have them: the first {@link FaultLog.LIMIT}. */
+/**
+ * Faults as reports have them: the first {@link FaultLog.LIMIT}. What else a platform knows of one, such as the code that
+ * its unit recorded, is in the text of `detail`.
+ */
 export function reportFaults(faults: readonly DeviceFault[]): FaultReport[] {
-  return faults.slice(0, FaultLog.LIMIT).map((fault) => ({ ...fault, address: `0x${fault.address.toString(16)}` }));
+  return faults.slice(0, FaultLog.LIMIT).map(({ address, length, access, cause, detail }) => ({
+    address: `0x${address.toString(16)}`,
+    length,
+    access,
+    cause,
+    ...(detail !== undefined && { detail }),
+  }));
 }
 
 function withProgram(
