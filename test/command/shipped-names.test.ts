@@ -1,10 +1,25 @@
+import { readdirSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { commandHere } from './command.ts';
+import { commandHere, ROOT } from './command.ts';
 
 const here = (...words: readonly string[]): ReturnType<typeof commandHere> => commandHere(words, tmpdir());
 
+/** The name of each profile in a folder and its folders. */
+function namesIn(folder: string): string[] {
+  return readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.endsWith('.yaml'))
+    .map((file) => /^profile: (.*)$/m.exec(readFileSync(join(folder, file), 'utf8'))?.[1] ?? file);
+}
+
 describe('a shipped profile by its name', () => {
+  it('is one alone', () => {
+    const names = namesIn(join(ROOT, 'profiles'));
+    expect(names.length).toBeGreaterThan(100);
+    expect(names.filter((name, at) => names.indexOf(name) !== at)).toEqual([]);
+  });
+
   it.each([
     [['explain', 'vfio-pool'], /^vfio-pool/],
     [['check', 'vfio-pool'], /^ok vfio-pool/],

@@ -27,7 +27,7 @@ describe('the profiles of pseries', () => {
     const ofFile = runs.filter((run) => run.file === file);
     expect(ofFile.length).toBeGreaterThanOrEqual(2);
     for (const { profile, report } of ofFile) {
-      expect(`${profile.name.split(' [', 1)[0]}.yaml`).toBe(file);
+      expect(`${profile.name.split(' [', 1)[0]!.replace('pseries-', '')}.yaml`).toBe(file);
       expect([profile.name, report.differences]).toEqual([profile.name, []]);
       expect(isAsExpected(report)).toBe(true);
       expect(report.dma.maps).toBe(report.dma.unmaps);

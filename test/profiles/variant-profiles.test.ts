@@ -2,6 +2,7 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { loadProfiles } from '@virtio-platform/profile';
 import { isAsExpected, runProfile } from '@virtio-platform/runner';
+import { REPORT_SCHEMA } from '@virtio-platform/runner/report-schema';
 import { describe, expect, it } from 'vitest';
 import { ROOT } from '../command/command.ts';
 import { triedRequests } from '../machines/tried-requests.ts';
@@ -22,6 +23,7 @@ describe('the profiles of amd-iommu, intel-iommu, legacy, narrow, sev, smmuv3, v
       const report = await runProfile({ ...profile, workload: { ...workload, requests } });
       expect([report.profile, report.differences]).toEqual([profile.name, []]);
       expect([isAsExpected(report), report.dma.live]).toEqual([true, 0]);
+      expect(REPORT_SCHEMA.safeParse(report).error).toBeUndefined();
     }
   });
 });
