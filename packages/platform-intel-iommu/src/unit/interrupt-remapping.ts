@@ -50,9 +50,13 @@ export class InterruptRemapping {
     this.#commands.command('block interrupts in compatibility format', COMPATIBILITY_FORMAT_ENABLE, false);
   }
 
-  /** Takes the table from the unit, while the queue is enabled. Returns whether that is confirmed. */
+  /**
+   * Takes the table from the unit, while the queue is enabled. As in Linux (`iommu_disable_irq_remapping`) remapping is
+   * disabled also where the unit does not confirm that it dropped the entries. Returns whether both are confirmed.
+   */
   disable(): boolean {
-    return this.#queue.invalidateInterrupts() && this.#commands.isDone(INTERRUPT_REMAPPING_ENABLE, false);
+    const isDropped = this.#queue.invalidateInterrupts();
+    return this.#commands.isDone(INTERRUPT_REMAPPING_ENABLE, false) && isDropped;
   }
 
   free(): void {

@@ -110,17 +110,19 @@ export class VtdUnit implements TranslationCaches {
   }
 
   /**
-   * Stops translation, then interrupt remapping, so that the unit reads no table, and frees the queue. Returns whether
-   * that is confirmed; if not, the tables must stay. Not called again once it is confirmed.
+   * Stops translation, then interrupt remapping, so that the unit reads no table, and frees the queue. Goes on where a
+   * step is not confirmed, so that as little as possible stays enabled. Returns whether all of it is confirmed; if not,
+   * the tables must stay. Not called again once it is confirmed.
    */
   stop(): boolean {
     if (this.#isEnabled) {
-      const isStopped =
-        this.#commands.isDone(TRANSLATION_ENABLE, false) &&
-        this.invalidateAll() &&
-        (this.#interrupts?.disable() ?? true) &&
-        this.#invalidation.disable();
-      if (!isStopped) return false;
+      const steps = [
+        this.#commands.isDone(TRANSLATION_ENABLE, false),
+        this.invalidateAll(),
+        this.#interrupts?.disable() ?? true,
+        this.#invalidation.disable(),
+      ];
+      if (steps.includes(false)) return false;
     }
     this.abandon();
     return true;

@@ -6,14 +6,15 @@ import { VtdUnit } from '../../src/unit/vtd-unit.ts';
 const ROOT = 0x2345_6000;
 const PAGES = 8;
 
-/** A unit that records its register writes, and ignores bits of its commands. */
+/** A unit that records its register writes, ignores bits of its commands, and does not clear others. */
 class WatchedVtd extends SimulatedVtd {
   readonly writes: string[] = [];
   ignored = 0;
+  stuck = 0;
 
   override write32(offset: number, value: number): void {
     this.writes.push(`${offset.toString(16)}=${value.toString(16)}`);
-    super.write32(offset, offset === 0x18 ? (value & ~this.ignored) >>> 0 : value);
+    super.write32(offset, offset === 0x18 ? ((value & ~this.ignored) | this.stuck) >>> 0 : value);
   }
 }
 
@@ -115,7 +116,10 @@ describe('interrupt remapping of VtdUnit', () => {
     expect([unit.stop(), memory.allocated]).toEqual([true, 0]);
   });
 
-  it('keeps its table where the unit does not confirm that it stopped', () => {
+  it.each([
+    ['interrupt entries', 4],
+    ['translations', 2],
+  ])('is disabled, but keeps its table, where the unit does not confirm that it dropped %s', (_what, type) => {
     const { memory, facility, open } = openUnit();
     const unit = open();
     unit.start(ROOT);
@@ -124,10 +128,23 @@ describe('interrupt remapping of VtdUnit', () => {
     const queue = facility.read32(0x90);
     const submit = facility.write64.bind(facility);
     facility.write64 = (offset, low, high) => {
-      for (let at = queue; at < queue + 4096; at += 16) if ((memory.u32[at / 4]! & 0xf) === 4) memory.u32[at / 4] = 0xe;
+      for (let at = queue; at < queue + 4096; at += 16)
+        if ((memory.u32[at / 4]! & 0xf) === type) memory.u32[at / 4] = 0xe;
       submit(offset, low, high);
     };
-    expect([unit.stop(), memory.allocated, facility.read32(0x1c)]).toEqual([false, allocated, 0x4700_0000]);
+    expect([unit.stop(), memory.allocated, facility.read32(0x1c)]).toEqual([false, allocated, 0x4100_0000]);
+  });
+
+  it.each([
+    ['interrupt remapping', 0x200_0000, 0x4300_0000],
+    ['the queue', 0x400_0000, 0x4500_0000],
+  ])('keeps its table where the unit does not disable %s', (_what, bit, status) => {
+    const { memory, facility, open } = openUnit();
+    const unit = open();
+    unit.start(ROOT);
+    const { allocated } = memory;
+    facility.stuck = bit;
+    expect([unit.stop(), memory.allocated, facility.read32(0x1c)]).toEqual([false, allocated, status]);
   });
 
   it('leaves nothing allocated where there is no room for its table', () => {
