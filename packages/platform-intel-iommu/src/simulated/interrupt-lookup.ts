@@ -14,7 +14,7 @@ const HANDLE_MASK = 0x7fff;
 const HIGHEST_HANDLE = 0x8000;
 /** Bits of the first word of an entry that must be 0: reserved ones, and the mode of posted interrupts. */
 const FIRST_RESERVED = 0xff00_f000;
-/** Bits of a destination that must be 0 where it has 8 bits. */
+/** Bits of a destination that must be 0: it has 8 bits. */
 const DESTINATION_RESERVED = 0xffff_00ff;
 /** Bits of the third word of an entry that must be 0. */
 const THIRD_RESERVED = 0xfff0_0000;
@@ -72,8 +72,7 @@ export class InterruptLookup {
   }
 
   get #letsCompatibilityThrough(): boolean {
-    const isExtended = (Atomics.load(this.#control, INTERRUPT_TABLE_LOW) & format.EXTENDED_INTERRUPTS) !== 0;
-    return !isExtended && (this.#status & format.COMPATIBILITY_FORMAT_ENABLE) !== 0;
+    return (this.#status & format.COMPATIBILITY_FORMAT_ENABLE) !== 0;
   }
 
   /** Returns 0, or the reason for which the entry lets no interrupt of this device through. */
@@ -100,9 +99,7 @@ export class InterruptLookup {
     const [first, second, third] = [Atomics.load(u32, at), u32[at + 1]!, u32[at + 2]!];
     this.#entry.set([first, second, third]);
     if ((first & format.INTERRUPT_PRESENT) === 0) return REASONS.notPresent;
-    const isExtended = (low & format.EXTENDED_INTERRUPTS) !== 0;
-    if ((first & FIRST_RESERVED) !== 0 || (!isExtended && (second & DESTINATION_RESERVED) !== 0))
-      return REASONS.entryReserved;
+    if ((first & FIRST_RESERVED) !== 0 || (second & DESTINATION_RESERVED) !== 0) return REASONS.entryReserved;
     if ((third & THIRD_RESERVED) !== 0 || u32[at + 3] !== 0) return REASONS.entryReserved;
     this.#cache.fill(index, this.#entry, generation);
     return 0;

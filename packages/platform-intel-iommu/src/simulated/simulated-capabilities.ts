@@ -21,7 +21,10 @@ const DRAIN = 0xc0_0000;
 export const LARGEST_MASK = 18;
 const PASS_THROUGH = 0x40;
 const QUEUE = 0x2;
-const INTERRUPTS = 0x8;
+/** log2 of the most interrupt entries of one invalidation: half of the largest table, as QEMU. */
+export const LARGEST_ENTRY_MASK = 15;
+/** Interrupt remapping (IR, MHMV), without destinations of 32 bits (EIM). */
+const INTERRUPTS: number = 0x8 | (LARGEST_ENTRY_MASK << 20);
 
 /** CAP as low and high word: that of QEMU 7.2 without pages of 1 GiB. */
 export function simulatedCap({ addressWidth, cachingMode, faultRecords }: SimulatedUnitOptions): [number, number] {

@@ -25,7 +25,7 @@ import {
 } from '../unit/interrupt-format.ts';
 import { DOMAIN_SELECTIVE, FSTS_REG, GRANULARITY_MASK, PAGE_SHIFT } from '../unit/vtd-registers.ts';
 import type { SimulatedUnitOptions } from '../intel-iommu-options.ts';
-import { LARGEST_MASK } from './simulated-capabilities.ts';
+import { LARGEST_ENTRY_MASK, LARGEST_MASK } from './simulated-capabilities.ts';
 import type { UnitCaches } from './unit-caches.ts';
 import type { VtdState } from './vtd-state.ts';
 
@@ -162,15 +162,22 @@ export class SimulatedQueue {
       case INTERRUPT_DESCRIPTOR:
         if (!this.#remapsInterrupts || (first & INTERRUPT_RESERVED) !== 0) return false;
         if ((second & ~INDEX_BITS) !== 0 || third !== 0 || fourth !== 0) return false;
-        if ((first & INTERRUPT_DESCRIPTOR_SELECTIVE) === 0) this.#caches.interrupts.dropAll();
-        else this.#caches.interrupts.drop(second, first >>> INTERRUPT_DESCRIPTOR_MASK_SHIFT);
-        return true;
+        return this.#dropInterrupts(first, second);
       case WAIT_DESCRIPTOR:
         if ((first & WAIT_RESERVED) !== 0 || (first & (WAIT_WRITES_STATUS | WAIT_INTERRUPTS)) === 0) return false;
         return this.#complete(first, second, fourth * WORD + third);
       default:
         return false;
     }
+  }
+
+  /** Returns whether the unit can drop that many entries at once. */
+  #dropInterrupts(first: number, index: number): boolean {
+    const mask = first >>> INTERRUPT_DESCRIPTOR_MASK_SHIFT;
+    if ((first & INTERRUPT_DESCRIPTOR_SELECTIVE) === 0) this.#caches.interrupts.dropAll();
+    else if (mask > LARGEST_ENTRY_MASK) return false;
+    else this.#caches.interrupts.drop(index, mask);
+    return true;
   }
 
   /** All before a wait descriptor is done when it is reached, so a fence changes nothing. */

@@ -70,11 +70,12 @@ function openBench(entries: Readonly<Record<number, Words>> = {}, options: Bench
 describe('a simulated unit that remaps interrupts', () => {
   it('says so, and what is enabled', () => {
     const { unit } = openBench();
-    expect([unit.read32(0x10) & 0xa, unit.read32(GSTS)]).toEqual([0xa, 0x0700_0000]);
+    // Queue and interrupt remapping, no destinations of 32 bits, and each mask of an invalidation of entries.
+    expect([unit.read32(0x10) & 0xf0_001a, unit.read32(GSTS)]).toEqual([0xf0_000a, 0x0700_0000]);
     unit.write32(GCMD, QIE);
     expect(unit.read32(GSTS)).toBe(0x0500_0000);
     const without = openBench({}, { unit: { interruptRemapping: false } });
-    expect([without.unit.read32(0x10) & 0xa, without.unit.read32(GSTS)]).toEqual([2, 0x0400_0000]);
+    expect([without.unit.read32(0x10) & 0xf0_001a, without.unit.read32(GSTS)]).toEqual([2, 0x0400_0000]);
   });
 
   it.each<[string, number, number, Words]>([
@@ -135,12 +136,16 @@ describe('a simulated unit that remaps interrupts', () => {
     expect([bench.sends(0xfee0_1000), bench.takeRecord()]).toEqual([false, [0, SOURCE, 0x25]]);
   });
 
-  it('lets the compatibility format through where that is enabled, and destinations have 8 bits', () => {
+  it('lets the compatibility format through where that is enabled', () => {
     const bench = openBench({}, { commands: IRE + CFI });
     expect([bench.unit.read32(GSTS), bench.sends(0xfee0_1000, 0x41)]).toEqual([0x0780_0000, true]);
-    const extended = openBench({ 2: [0x0041_0001, 0x1234, 0, 0] }, { commands: IRE + CFI, table: TABLE | 0x800 | 3 });
-    expect([extended.sends(0xfee0_1000, 0x41), extended.takeRecord()]).toEqual([false, [0, SOURCE, 0x25]]);
-    expect(extended.sends(0xfee0_0050)).toBe(true);
+  });
+
+  it('has no destinations of 32 bits, and takes nothing from the bit that asks for them', () => {
+    const table = TABLE | 0x800 | SIXTEEN;
+    const bench = openBench({ 1: ENTRY, 2: [0x0041_0001, 0x1_0100, 0, 0] }, { commands: IRE + CFI, table });
+    expect([bench.sends(0xfee0_1000, 0x41), bench.sends(0xfee0_0030)]).toEqual([true, true]);
+    expect([bench.sends(0xfee0_0050), bench.takeRecord()]).toEqual([false, [2, SOURCE, 0x24]]);
   });
 
   it.each([
@@ -178,6 +183,7 @@ describe('the entries that a simulated unit has cached', () => {
     ['all of them', [0x4, 0, 0, 0], [false, false, false]],
     ['one', [0x14, 2, 0, 0], [true, false, true]],
     ['two, around the second', [0x14 | (1 << 27), 3, 0, 0], [true, false, false]],
+    ['the largest block', [0x14 + 15 * 2 ** 27, 0x7fff, 0, 0], [false, false, false]],
     ['another one', [0x14, 7, 0, 0], [true, true, true]],
   ])('stay in use until they are dropped: %s', (_name, descriptor, expected) => {
     const bench = openBench({ 1: ENTRY, 2: ENTRY, 3: ENTRY });
@@ -211,6 +217,7 @@ describe('the entries that a simulated unit has cached', () => {
   it.each<[string, Words]>([
     ['reserved bits', [0x24, 0, 0, 0]],
     ['an index of more than 16 bits', [0x14, 0x1_0000, 0, 0]],
+    ['a mask that the unit does not have', [0x14 + 16 * 2 ** 27, 0, 0, 0]],
     ['an address', [0x4, 0, 1, 0]],
   ])('are not dropped by a descriptor with %s', (_name, descriptor) => {
     const bench = openBench({ 2: ENTRY });
