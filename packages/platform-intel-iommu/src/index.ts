@@ -52,10 +52,17 @@ const plugin: PlatformPlugin<IntelIommuOptions> = definePlatformPlugin({
           new IntelIommuPlatform(options, memory, facility, freeFormer, deviceAddressing(bound));
         if (takeover === undefined) return open();
         const free = leaveTables(facility, memory, formerOwner ?? formerOwnerSchema.parse({}));
-        if (takeover === 'kdump') return open(free);
-        // All of memory is the next kernel's, also where the unit still reads its tables.
-        free();
-        return open();
+        if (takeover === 'kexec') {
+          // All of memory is the next kernel's, also where the unit still reads its tables.
+          free();
+          return open();
+        }
+        try {
+          return open(free);
+        } catch (error) {
+          free();
+          throw error;
+        }
       },
     });
   },

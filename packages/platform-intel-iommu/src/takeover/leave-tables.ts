@@ -9,7 +9,7 @@ import type { FormerOwnerOptions } from './former-owner-options.ts';
 /**
  * Does with the unit what the kernel before did, as far as it left it: translation is on, and its buffers are mapped
  * with both permissions. Returns what frees its memory, the unit's tables in it, without telling the unit: called after
- * a kexec at once, and of a crash when the kernel after it ends. Throws {@link DmaError}.
+ * a kexec at once, and of a crash when the kernel after it ends. Throws {@link DmaError}: then nothing is allocated.
  */
 export function leaveTables(facility: VtdFacility, memory: GuestMemory, owner: FormerOwnerOptions): () => void {
   const { buffers, ...options } = owner;
@@ -17,16 +17,22 @@ export function leaveTables(facility: VtdFacility, memory: GuestMemory, owner: F
   const mapping = domain.openMapping(buffers);
   const words = new Uint32Array(2);
   const mapped: number[] = [];
-  for (let i = 0; i < buffers; i++) {
-    const address = memory.allocate(PAGE_SIZE, PAGE_SIZE);
-    mapped.push(address);
-    if (mapping.map(address, PAGE_SIZE, DmaDirection.Bidirectional, words, 0) < 0)
-      throw new DmaError('ERR_DMA_EXHAUSTED', `intel-iommu: the former owner has no room for ${buffers} buffers`, {
-        hint: 'lower platform.formerOwner.buffers, or enlarge machine.memory',
-      });
-  }
-  return () => {
+  const free = (): void => {
     domain.abandon();
     for (const address of mapped) memory.free(address);
   };
+  try {
+    for (let i = 0; i < buffers; i++) {
+      const address = memory.allocate(PAGE_SIZE, PAGE_SIZE);
+      mapped.push(address);
+      if (mapping.map(address, PAGE_SIZE, DmaDirection.Bidirectional, words, 0) < 0)
+        throw new DmaError('ERR_DMA_EXHAUSTED', `intel-iommu: the former owner has no room for ${buffers} buffers`, {
+          hint: 'lower platform.formerOwner.buffers, or enlarge machine.memory',
+        });
+    }
+  } catch (error) {
+    free();
+    throw error;
+  }
+  return free;
 }

@@ -1,8 +1,10 @@
+import { GUEST_MEMORY, PLATFORM } from '@virtio-platform/core';
 import { FaultLog, type DeviceAddressSpace } from '@virtio-platform/core/address-space';
 import { DmaDirection } from '@virtio-platform/core/dma';
 import { GuestMemory } from '@virtio-platform/core/memory';
+import { container } from 'tsyringe';
 import { describe, expect, it } from 'vitest';
-import { IntelIommuPlatform, intelIommuOptionsSchema } from '../../src/index.ts';
+import plugin, { IntelIommuPlatform, intelIommuOptionsSchema, VTD_FACILITY } from '../../src/index.ts';
 import { openAddressSpace } from '../../src/simulated/vtd-translation.ts';
 import { formerOwnerSchema } from '../../src/takeover/former-owner-options.ts';
 import { leaveTables } from '../../src/takeover/leave-tables.ts';
@@ -206,6 +208,23 @@ describe('a kernel after a crash', () => {
     platform.openMapping('translated', { queue: 0, capacity: 4 }).dispose();
     platform.dispose();
     expect([bench.memory.allocated, bench.unit.read32(0x1c)]).toEqual([0, 0x4000_0000]);
+  });
+});
+
+describe('a platform that cannot be opened', () => {
+  it.each<readonly [string, object, string]>([
+    ['after kexec', { takeover: 'kexec', invalidation: 'queued', interruptRemapping: true }, 'ERR_IOMMU_UNSUPPORTED'],
+    ['after a crash', { takeover: 'kdump', invalidation: 'queued', interruptRemapping: true }, 'ERR_IOMMU_UNSUPPORTED'],
+    ['with too many buffers', { takeover: 'kdump', formerOwner: { buffers: 5000 } }, 'ERR_DMA_EXHAUSTED'],
+  ])('leaves nothing of the kernel before allocated: %s', (_, given, code) => {
+    const options = intelIommuOptionsSchema.parse(given);
+    const memory = new GuestMemory(new SharedArrayBuffer(16 * MIB));
+    const child = container.createChildContainer();
+    child.register(GUEST_MEMORY, { useValue: memory });
+    child.register(VTD_FACILITY, { useValue: new MoodyVtd({ ...options.unit, memory }) });
+    plugin.register(child, options);
+    expect(() => child.resolve(PLATFORM)).toThrow(expect.objectContaining({ code }));
+    expect(memory.allocated).toBe(0);
   });
 });
 
