@@ -15,7 +15,7 @@ export class GlobalCommands {
     this.#facility = facility;
   }
 
-  /** Whether the status has a bit. */
+  /** Whether the status has a bit, or one of several. */
   isOn(bit: number): boolean {
     return (this.#facility.read32(GSTS_REG) & bit) !== 0;
   }

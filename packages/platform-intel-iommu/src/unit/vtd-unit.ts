@@ -18,6 +18,8 @@ import {
 } from './vtd-registers.ts';
 
 const WORD = 0x1_0000_0000;
+/** Status bits of what reads tables or the queue. */
+const READS_MEMORY = TRANSLATION_ENABLE | INTERRUPT_REMAPPING_ENABLE | QUEUED_INVALIDATION_ENABLE;
 
 /** How a unit is told what to drop: by its registers, or through a queue in guest memory. */
 export const INVALIDATIONS = ['registers', 'queued'] as const;
@@ -112,10 +114,11 @@ export class VtdUnit implements TranslationCaches {
   /**
    * Stops translation, then interrupt remapping, so that the unit reads no table, and frees the queue. Goes on where a
    * step is not confirmed, so that as little as possible stays enabled. Returns whether all of it is confirmed; if not,
-   * the tables must stay. Not called again once it is confirmed.
+   * the tables must stay. Where nothing is enabled the unit reads nothing, and there is nothing to confirm. Not called
+   * again once it is confirmed.
    */
   stop(): boolean {
-    if (this.#isEnabled) {
+    if (this.#isEnabled && this.#commands.isOn(READS_MEMORY)) {
       const steps = [
         this.#commands.isDone(TRANSLATION_ENABLE, false),
         this.invalidateAll(),

@@ -147,6 +147,14 @@ describe('interrupt remapping of VtdUnit', () => {
     expect([unit.stop(), memory.allocated, facility.read32(0x1c)]).toEqual([false, allocated, status]);
   });
 
+  it('leaves nothing allocated where the unit enables nothing at all', () => {
+    const { memory, facility, open } = openUnit();
+    const unit = open();
+    facility.ignored = 0xffff_ffff;
+    expect(() => unit.start(ROOT)).toThrow(/did not enable queued invalidation/);
+    expect([unit.stop(), memory.allocated]).toEqual([true, 0]);
+  });
+
   it('leaves nothing allocated where there is no room for its table', () => {
     const { memory, open } = openUnit();
     while (memory.size - memory.allocated > 3 * 4096) memory.allocate(4096);
