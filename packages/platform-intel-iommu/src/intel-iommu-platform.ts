@@ -40,7 +40,7 @@ export class IntelIommuPlatform extends IommuPlatform<VtdFault, OpenedDomain> {
     const unit = failing(facility, memory, options);
     const taken = options.takeover && takeOverUnit(unit, memory, options);
     const leaks = new LeakLog(memory);
-    super(options.domain, openDomain(unit, memory, options, leaks, taken?.former, addressing), leaks);
+    super(options.domain, openDomain(unit, memory, options, leaks, taken, addressing), leaks);
     this.#options = options;
     this.#freeFormer = freeFormer;
     this.rules = [...intelIommuRules(options), ...(taken === undefined ? [] : [takeoverRule(taken)])];
@@ -77,7 +77,7 @@ function failing(facility: VtdFacility, memory: GuestMemory, options: IntelIommu
 function takeoverRule({ summary }: TakenUnit): NegotiationRule {
   return {
     name: 'vtd-takes-the-unit-over',
-    source: 'Linux init_dmars, copy_translation_tables',
+    source: 'Linux init_dmars, copy_translation_tables, iommu_load_old_irte',
     stage: 'access',
     apply: (negotiation) => negotiation.note(summary),
   };

@@ -16,7 +16,7 @@ import { SecondLevelTable } from './second-level-table.ts';
 import { takeFaults, describeFault, type VtdFault } from '../unit/vtd-fault.ts';
 import { levelsOf, widthCode, type AddressWidth, type VtdCapabilities } from '../unit/vtd-capabilities.ts';
 import { INTERRUPT_START } from '../unit/vtd-registers.ts';
-import type { FormerTables } from '../takeover/former-tables.ts';
+import type { TakenUnit } from '../takeover/take-over-unit.ts';
 import type { VtdRequesterTables } from './vtd-requester-tables.ts';
 import { VtdUnit } from '../unit/vtd-unit.ts';
 
@@ -53,16 +53,16 @@ export class OpenedDomain extends TableUnitDomain<VtdFault> {
 }
 
 /**
- * Opens the domain that the options ask for, and starts the unit; `leaks` gets what it cannot take back. A unit that
- * was taken over with its translation goes on, and the device gets its domain with its first mapping. Throws
- * {@link DmaError}.
+ * Opens the domain that the options ask for, and starts the unit; `leaks` gets what it cannot take back. What goes on
+ * of a unit that was taken over is never off meanwhile; where translation goes on, the device gets its domain with its
+ * first mapping. Throws {@link DmaError}.
  */
 export function openDomain(
   facility: VtdFacility,
   memory: GuestMemory,
   options: IntelIommuOptions,
   leaks: LeakLog,
-  former?: FormerTables,
+  { former, interrupts }: Partial<TakenUnit> = {},
   { addressBits }: DeviceAddressing = FULL_ADDRESSING,
 ): OpenedDomain {
   let id = FIRST_DOMAIN;
@@ -84,7 +84,7 @@ export function openDomain(
     requesters = new Tables(memory, facility.sourceId, entry, former);
     // Drops the faults from before this run.
     takeFaults(facility, unit.capabilities);
-    unit.start(requesters.root, { isTakenOver: former !== undefined, interrupts: former?.interrupts });
+    unit.start(requesters.root, { isTakenOver: former !== undefined, interrupts });
   } catch (error) {
     if (unit.stop()) {
       requesters?.free();

@@ -2,7 +2,6 @@ import { PAGE_SIZE, type GuestMemory } from '@virtio-platform/core/memory';
 import { SCALABLE_CONTEXT_WORDS, SCALABLE_MODE, TABLE_MODE_MASK } from '../unit/scalable-format.ts';
 import type { VtdFacility } from '../unit/vtd-facility.ts';
 import { CONTEXT_WORDS, PRESENT, RTADDR_REG } from '../unit/vtd-registers.ts';
-import { readInterruptEntries } from './read-interrupt-entries.ts';
 
 const WORD = 0x1_0000_0000;
 const BUSES = 256;
@@ -20,28 +19,19 @@ export interface FormerContexts {
 }
 
 /**
- * The tables that a running unit uses, which another kernel wrote: root, contexts and interrupt entries, read out of
- * guest memory (Linux `copy_translation_tables`). What cannot be read is left out. The page tables behind them stay
- * where they are.
+ * The tables that a running unit uses, which another kernel wrote: root and contexts, read out of guest memory (Linux
+ * `copy_translation_tables`). What cannot be read is left out. The page tables behind them stay where they are.
  */
 export class FormerTables {
   readonly isScalable: boolean;
   readonly contexts: readonly FormerContexts[];
   /** Domain ids that the contexts name: the unit may have translations of them cached. */
   readonly domains: ReadonlySet<number>;
-  /** Words of the interrupt entries; `undefined` where interrupts are not remapped, or cannot go on being it. */
-  readonly interrupts: Uint32Array | undefined;
 
-  private constructor(
-    isScalable: boolean,
-    contexts: readonly FormerContexts[],
-    domains: ReadonlySet<number>,
-    interrupts: Uint32Array | undefined,
-  ) {
+  private constructor(isScalable: boolean, contexts: readonly FormerContexts[], domains: ReadonlySet<number>) {
     this.isScalable = isScalable;
     this.contexts = contexts;
     this.domains = domains;
-    this.interrupts = interrupts;
   }
 
   /** Reads the tables at the root table register; `undefined` where there is no root table in memory. */
@@ -68,7 +58,7 @@ export class FormerTables {
       }
       contexts.push({ rootWord, words });
     }
-    return new FormerTables(isScalable, contexts, domains, readInterruptEntries(memory, facility));
+    return new FormerTables(isScalable, contexts, domains);
   }
 }
 

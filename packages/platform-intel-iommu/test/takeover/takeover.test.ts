@@ -18,6 +18,9 @@ const REMAPPING = { invalidation: 'queued', interruptRemapping: true, unit: { in
 const REMAPPING_FORMER = { formerOwner: { invalidation: 'queued', interruptRemapping: true, buffers: 512 } } as const;
 const SCALABLE_FORMER = { formerOwner: { mode: 'scalable', buffers: 512 } } as const;
 
+const INTERRUPTS_GO_ON = /; interrupt remapping goes on with a copy of its table$/;
+const INTERRUPTS_STOPPED = /; interrupt remapping was on and was stopped$/;
+
 interface Bench {
   readonly memory: GuestMemory;
   readonly unit: MoodyVtd;
@@ -74,6 +77,7 @@ describe('a kernel that was started by kexec', () => {
     ['scalable after scalable', { ...SCALABLE, ...SCALABLE_FORMER }],
     ['legacy after scalable', { ...SCALABLE_FORMER, unit: { scalableMode: true } }],
     ['interrupts remapped after remapped ones', { ...REMAPPING, ...REMAPPING_FORMER }],
+    ['no interrupts remapped after remapped ones', { ...REMAPPING, ...REMAPPING_FORMER, interruptRemapping: false }],
   ])('uses nothing of the tables before: %s', (_, options) => {
     const bench = leave({ takeover: 'kexec', ...options });
     // The device uses both addresses, so that the unit has them cached.
@@ -87,6 +91,7 @@ describe('a kernel that was started by kexec', () => {
     expect(writes(bench, mapPage(platform, bench.memory))).toBe(true);
     expect(writes(bench, LOW)).toBe(false);
     expect(summary(platform)).toMatch(/^after kexec: translation was on and was stopped/);
+    expect(INTERRUPTS_STOPPED.test(summary(platform))).toBe('unit' in options && 'interruptRemapping' in options.unit);
   });
 
   it('writes nothing to memory before translation is off', () => {
@@ -180,9 +185,35 @@ describe('a kernel after a crash', () => {
     const platform = bench.takeOver(bench.free);
     expect((bench.unit.read32(0x1c) & 0x200_0000) !== 0).toBe(platform.traits.interruptsExposed === false);
     expect(sends()).toBe(isCopied);
-    expect(summary(platform).endsWith(', and so does interrupt remapping')).toBe(isCopied);
+    expect(summary(platform)).toMatch(isCopied ? INTERRUPTS_GO_ON : INTERRUPTS_STOPPED);
     platform.dispose();
     expect(bench.memory.allocated).toBe(0);
+  });
+
+  it.each<readonly [string, object, (unit: MoodyVtd) => void]>([
+    ['the other mode', { mode: 'scalable', unit: { interruptRemapping: true, scalableMode: true } }, () => {}],
+    ['no root table', {}, (unit) => unit.write64(0x20, 0, 0)],
+    ['translation off', {}, (unit) => unit.write32(0x18, 0x600_0000)],
+  ])('goes on remapping interrupts, never off, where it finds %s', (_, options, change) => {
+    const bench = leave({ takeover: 'kdump', ...REMAPPING, ...REMAPPING_FORMER, ...options });
+    const table = (bench.unit.read32(0xb8) & -PAGE) / 4;
+    bench.memory.u32.set([0x0041_0001, 0x0100, (1 << 18) | 0x20, 0], table + 4 * 9);
+    change(bench.unit);
+    const given: number[] = [];
+    const write = bench.unit.write32.bind(bench.unit);
+    bench.unit.write32 = (offset, value) => {
+      if (offset === 0x18) given.push(value);
+      write(offset, value);
+    };
+    const platform = bench.takeOver(bench.free);
+    expect(given.every((value) => (value & 0x200_0000) !== 0)).toBe(true);
+    expect(bench.space.write(0xfee0_0130, 0, new Uint8Array(4), 0, 4)).toBe(true);
+    expect(writes(bench, LOW)).toBe(false);
+    expect(writes(bench, mapPage(platform, bench.memory))).toBe(true);
+    expect(summary(platform)).toMatch(INTERRUPTS_GO_ON);
+    platform.dispose();
+    // The page that was mapped is the test's.
+    expect([bench.memory.allocated, bench.unit.read32(0x1c)]).toEqual([PAGE, 0x4100_0000]);
   });
 
   it('gives the device nothing where the unit does not confirm that it forgot the tables before', () => {
