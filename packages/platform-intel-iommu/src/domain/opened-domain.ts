@@ -55,7 +55,8 @@ export class OpenedDomain extends TableUnitDomain<VtdFault> {
 /**
  * Opens the domain that the options ask for, and starts the unit; `leaks` gets what it cannot take back. What goes on
  * of a unit that was taken over is never off meanwhile; where translation goes on, the device gets its domain with its
- * first mapping. Throws {@link DmaError}.
+ * first mapping. Throws {@link DmaError}, whose hint names
+ * options in `section` of the profile.
  */
 export function openDomain(
   facility: VtdFacility,
@@ -64,15 +65,16 @@ export function openDomain(
   leaks: LeakLog,
   { former, interrupts }: Partial<TakenUnit> = {},
   { addressBits }: DeviceAddressing = FULL_ADDRESSING,
+  section = 'platform',
 ): OpenedDomain {
   let id = FIRST_DOMAIN;
   while (former?.domains.has(id) === true) id++;
   const { invalidation, interruptRemapping } = options;
-  const unit = new VtdUnit(facility, memory, { domain: id, invalidation, interruptRemapping });
+  const unit = new VtdUnit(facility, memory, { domain: id, invalidation, interruptRemapping, section });
   let parts: DomainParts | undefined;
   let requesters: VtdRequesterTables | undefined;
   try {
-    const width = usableWidth(unit.capabilities, options);
+    const width = usableWidth(unit.capabilities, options, section);
     parts = domainParts(memory, unit.capabilities, width, { ...options, leaks, addressBits });
     const Tables = options.mode === 'scalable' ? ScalableRequesterTables : LegacyRequesterTables;
     const entry = {
@@ -119,12 +121,17 @@ function domainParts(
 }
 
 /** The width of the page tables. Checks mode, domain and width against the capabilities of the unit. */
-function usableWidth(capabilities: VtdCapabilities, { addressWidth, domain, mode }: IntelIommuOptions): AddressWidth {
+function usableWidth(
+  capabilities: VtdCapabilities,
+  { addressWidth, domain, mode }: IntelIommuOptions,
+  section: string,
+): AddressWidth {
   const { widths, largestWidth, passThrough, scalableMode } = capabilities;
   if (mode === 'scalable' && !scalableMode)
     throw unsupported(
       'this unit has no scalable mode with second-level tables (ECAP.SMTS, ECAP.SLTS)',
-      'use platform.mode: legacy, or a unit that has it: platform.unit.scalableMode or machine.intelIommu.scalableMode',
+      `use ${section}.mode: legacy, or a unit that has it: platform.unit.scalableMode or ` +
+        'machine.intelIommu.scalableMode',
     );
   const possible = widths.filter((width) => width <= largestWidth);
   if (domain === 'pass-through') {
@@ -137,6 +144,6 @@ function usableWidth(capabilities: VtdCapabilities, { addressWidth, domain, mode
   const names = possible.length === 0 ? 'none that this driver knows' : possible.join(' or ');
   throw unsupported(
     `this unit translates no addresses of ${addressWidth} bits (CAP.SAGAW, CAP.MGAW): ${names}`,
-    'change platform.addressWidth, or the unit: platform.unit.addressWidth or machine.intelIommu.addressWidth',
+    `change ${section}.addressWidth, or the unit: platform.unit.addressWidth or machine.intelIommu.addressWidth`,
   );
 }

@@ -13,7 +13,9 @@ import type { FormerOwnerOptions } from './former-owner-options.ts';
  */
 export function leaveTables(facility: VtdFacility, memory: GuestMemory, owner: FormerOwnerOptions): () => void {
   const { buffers, ...options } = owner;
-  const domain = openDomain(facility, memory, intelIommuOptionsSchema.parse(options), new LeakLog(memory));
+  const checked = intelIommuOptionsSchema.parse(options);
+  const section = 'platform.formerOwner';
+  const domain = openDomain(facility, memory, checked, new LeakLog(memory), undefined, undefined, section);
   const mapping = domain.openMapping(buffers);
   const words = new Uint32Array(2);
   const mapped: number[] = [];

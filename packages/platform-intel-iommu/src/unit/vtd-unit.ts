@@ -33,6 +33,8 @@ export interface VtdUnitOptions {
   readonly invalidation: InvalidationKind;
   /** Whether it remaps interrupts too, which needs the queue. False unless given. */
   readonly interruptRemapping?: boolean;
+  /** The section of the profile with these options, for hints; `platform` unless given. */
+  readonly section?: string;
 }
 
 /** A unit that goes on with what a former owner left. */
@@ -61,18 +63,18 @@ export class VtdUnit implements TranslationCaches {
    * `ERR_IOMMU_UNSUPPORTED` without a unit, or without what is asked for, and `ERR_DMA_EXHAUSTED`.
    */
   constructor(facility: VtdFacility, memory: GuestMemory, options: VtdUnitOptions) {
-    const { domain, invalidation, interruptRemapping = false } = options;
+    const { domain, invalidation, interruptRemapping = false, section = 'platform' } = options;
     this.#facility = facility;
     this.#commands = new GlobalCommands(facility);
     const capabilities = readCapabilities(facility);
     this.capabilities = capabilities;
-    if (interruptRemapping) checkRemapping(capabilities, invalidation);
+    if (interruptRemapping) checkRemapping(capabilities, invalidation, section);
     if (invalidation === 'registers') {
       this.#invalidation = new RegisterInvalidation(facility, capabilities, domain);
       return;
     }
     if (!capabilities.queuedInvalidation)
-      throw unsupported('this unit has no invalidation queue (ECAP.QI)', 'use platform.invalidation: registers');
+      throw unsupported('this unit has no invalidation queue (ECAP.QI)', `use ${section}.invalidation: registers`);
     const queue = new QueuedInvalidation(memory, facility, this.#commands, { capabilities, domain });
     this.#invalidation = queue;
     if (!interruptRemapping) return;
@@ -169,16 +171,16 @@ export class VtdUnit implements TranslationCaches {
 }
 
 /** Throws where the unit cannot remap interrupts, or nothing tells it which entries to drop. */
-function checkRemapping(capabilities: VtdCapabilities, invalidation: InvalidationKind): void {
+function checkRemapping(capabilities: VtdCapabilities, invalidation: InvalidationKind, section: string): void {
   if (invalidation === 'registers')
     throw unsupported(
       'interrupt remapping needs queued invalidation: no register drops interrupt entries',
-      'use platform.invalidation: queued',
+      `use ${section}.invalidation: queued`,
     );
   if (!capabilities.interruptRemapping)
     throw unsupported(
       'this unit does not remap interrupts (ECAP.IR)',
-      'leave platform.interruptRemapping out, or use a unit that has it: platform.unit.interruptRemapping or ' +
+      `leave ${section}.interruptRemapping out, or use a unit that has it: platform.unit.interruptRemapping or ` +
         'machine.intelIommu.interruptRemapping',
     );
 }

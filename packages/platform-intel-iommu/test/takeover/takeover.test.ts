@@ -282,7 +282,25 @@ describe('the options of a takeover', () => {
   });
 
   it('say where the unit has not what the former owner used, and where there is no room for it', () => {
-    expect(() => leave({ takeover: 'kexec', formerOwner: { mode: 'scalable' } })).toThrow(/no scalable mode/);
+    expect(() => leave({ takeover: 'kexec', formerOwner: { mode: 'scalable' } })).toThrow(
+      expect.objectContaining({
+        message: expect.stringMatching(/no scalable mode/),
+        hint: expect.stringMatching(/^use platform\.formerOwner\.mode: legacy, /),
+      }),
+    );
+    expect(() => leave({ takeover: 'kexec', ...REMAPPING_FORMER })).toThrow(
+      expect.objectContaining({
+        message: expect.stringMatching(/ECAP\.IR/),
+        hint: expect.stringMatching(/^leave platform\.formerOwner\.interruptRemapping out, /),
+      }),
+    );
+    const unit = { queuedInvalidation: false };
+    expect(() => leave({ takeover: 'kexec', formerOwner: { invalidation: 'queued' }, unit })).toThrow(
+      expect.objectContaining({ hint: 'use platform.formerOwner.invalidation: registers' }),
+    );
+    expect(() => leave({ takeover: 'kexec', formerOwner: { addressWidth: 57 } })).toThrow(
+      expect.objectContaining({ hint: expect.stringMatching(/^change platform\.formerOwner\.addressWidth, /) }),
+    );
     expect(() => leave({ takeover: 'kexec', formerOwner: { buffers: 5000 } })).toThrow(
       expect.objectContaining({ code: 'ERR_DMA_EXHAUSTED' }),
     );
