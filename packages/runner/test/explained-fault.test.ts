@@ -1,11 +1,19 @@
 import { fileURLToPath } from 'node:url';
 import { loadProfile, type ProfileObject } from '@virtio-platform/profile';
-import { runProfile, type RunReport } from '@virtio-platform/runner';
+import { describeAccess, runProfile, type RunReport } from '@virtio-platform/runner';
 import type { TraceEvent } from '@virtio-platform/trace';
 import { describe, expect, it } from 'vitest';
 import { explainFault, explainRecorded } from '../src/failure/explain-trouble.ts';
 
 const PLUGINS = { resolveFrom: [fileURLToPath(new URL('../../cli/package.json', import.meta.url))] };
+
+/** A unit that remaps interrupts, by a table without an entry. */
+const REMAPPING = {
+  use: '@virtio-platform/platform-intel-iommu',
+  invalidation: 'queued',
+  interruptRemapping: true,
+  unit: { interruptRemapping: true },
+};
 
 /** The report of a run in a window of an IOMMU, with the sections that a test replaces. */
 async function reportOf(more: ProfileObject): Promise<RunReport> {
@@ -147,6 +155,51 @@ describe('the explanation of an access that the run survives', () => {
       what: `the IOMMU refused an access: ${detail}`,
       where: 'the IOMMU does not say where',
       next: expect.stringContaining('driver.sanitize'),
+    });
+  });
+
+  it('says of an interrupt that it is one, and where the unit looks it up', async () => {
+    const interrupt = [{ after: 100, access: 'write', address: 0xfee0_0010, length: 4 }];
+    const { faults, explanations } = await reportOf({ ...machine({ rogue: interrupt }), platform: REMAPPING });
+    expect(faults.map(describeAccess)).toEqual(['interrupt (write of 4 bytes at 0xfee00010)']);
+    expect(explanations).toMatchObject([
+      {
+        kind: 'fault',
+        what: "the IOMMU did not let the device's interrupt (write of 4 bytes at 0xfee00010) through: interrupt-blocked",
+        where: 'device address 0xfee00010: a write there is an interrupt, and no access to memory',
+        place: { deviceAddress: '0xfee00010', queue: null },
+        notes: ['the device worked on buffer 99 of queue 0 then'],
+        ring: { queue: 0 },
+        next:
+          'look at the entry of the interrupt remapping table that address and data of the interrupt name, ' +
+          'and at what the unit recorded of it',
+      },
+    ]);
+    expect(explanations[0]!.events.at(-1)).toMatchObject({ kind: 'fault', isOfBuffer: true });
+  });
+
+  it('says of an error state that an interrupt came before it', async () => {
+    const rogueInterrupt = [{ after: 100, access: 'write', address: 0xfee0_0010, length: 4 }];
+    const stopped = machine({ rogue: rogueInterrupt, onFault: 'needs-reset' });
+    expect(await explained({ ...stopped, platform: REMAPPING })).toMatchObject({
+      what: expect.stringContaining('after its interrupt (write of 4 bytes at 0xfee00010) was refused: interrupt-'),
+      where: 'device address 0xfee00010: a write there is an interrupt, and no access to memory',
+      next: expect.stringContaining('interrupt remapping table'),
+    });
+  });
+
+  it('says of a recorded interrupt which entry of the table to look at', () => {
+    const detail = 'an interrupt, and its entry of the interrupt remapping table is not present (entry 3)';
+    const fault = { address: '0x0', length: 0, access: 'write', cause: 'interrupt-blocked', detail } as const;
+    const evidence = { rings: [], buffers: new Map(), areas: new Map(), faults: [], events: [], dropped: 0 };
+    expect(describeAccess(fault)).toBe('interrupt of the device');
+    expect(explainRecorded(fault, evidence, () => undefined)).toMatchObject({
+      what: `the IOMMU recorded an interrupt of the device that it did not let through: ${detail}`,
+      where: 'the IOMMU records no address of an interrupt, which is no access to memory',
+      place: { deviceAddress: null },
+      next:
+        'look at the entry of the interrupt remapping table that the interrupt named, where the record has one, ' +
+        'and for which requester it is',
     });
   });
 

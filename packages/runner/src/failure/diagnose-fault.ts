@@ -11,6 +11,9 @@ const MOST_USERS = 6;
 /** The areas of a queue, in the order of its addresses. */
 const AREAS = ['descriptor', 'driver', 'device'] as const;
 
+/** The cause of a fault that is an interrupt: nothing is mapped for one, and no buffer has its address. */
+const INTERRUPT = 'interrupt-blocked';
+
 /** A descriptor whose bytes a refused access was for. */
 interface FaultedDescriptor {
   readonly ring: RingReport;
@@ -25,9 +28,11 @@ export interface RingDiagnosis {
 }
 
 /** An access in words, without why it was refused. */
-export function describeAccess({ access, length, address }: FaultReport): string {
-  if (length === 0) return 'access at an address that is not known';
-  return `${access} of ${count(length, 'byte')} at ${address}`;
+export function describeAccess({ access, length, address, cause }: FaultReport): string {
+  const isInterrupt = cause === INTERRUPT;
+  if (length === 0) return isInterrupt ? 'interrupt of the device' : 'access at an address that is not known';
+  const of = `${access} of ${count(length, 'byte')} at ${address}`;
+  return isInterrupt ? `interrupt (${of})` : of;
 }
 
 /** Says which refused access came before an error `state` of a device, and what its address belongs to. */
@@ -46,6 +51,7 @@ export function diagnoseErrorState(evidence: FailureEvidence, state: string): Ri
 
 /** Says what the address of a refused access belongs to, and where the driver got it from. */
 export function diagnoseAccess(evidence: FailureEvidence, fault: FaultReport): RingDiagnosis {
+  if (fault.cause === INTERRUPT) return diagnoseInterrupt(evidence, fault);
   const what = `the device's ${describeAccess(fault)} was refused: ${fault.detail ?? fault.cause}`;
   // What a machine refuses begins at the first byte that it refused.
   const { note, story, next } = diagnoseMapping(evidence.events, { ...fault, length: 1 });
@@ -67,6 +73,24 @@ export function diagnoseAccess(evidence: FailureEvidence, fault: FaultReport): R
   const work = workedOn(evidence, fault.address);
   const notes = work === undefined ? common.notes : [...common.notes, work.note];
   return { ring: work?.ring, diagnosis: { ...common, notes, where, place } };
+}
+
+/** Says what the unit looks up for an interrupt that it did not let through. */
+function diagnoseInterrupt(evidence: FailureEvidence, fault: FaultReport): RingDiagnosis {
+  const { address, detail, cause } = fault;
+  const accessAt = accessIn(evidence.events, fault);
+  const work = workedOn(evidence, address);
+  const diagnosis = {
+    what: `the IOMMU did not let the device's ${describeAccess(fault)} through: ${detail ?? cause}`,
+    where: `device address ${address}: a write there is an interrupt, and no access to memory`,
+    place: { ...NO_PLACE, deviceAddress: address },
+    notes: work === undefined ? [] : [work.note],
+    story: accessAt < 0 ? [] : [evidence.events[accessAt]!],
+    next:
+      'look at the entry of the interrupt remapping table that address and data of the interrupt name, ' +
+      'and at what the unit recorded of it',
+  };
+  return { ring: work?.ring, diagnosis };
 }
 
 /**
@@ -98,13 +122,23 @@ export function bufferAtWork(events: readonly TraceEvent[]): Pick<TraceEvent, 'q
  */
 export function diagnoseRecorded(evidence: FailureEvidence, fault: FaultReport): RingDiagnosis {
   const { address, detail, cause } = fault;
-  if (fault.length === 0) return withoutAddress(detail ?? cause);
+  if (fault.length === 0) return cause === INTERRUPT ? ofInterrupt(detail ?? cause) : withoutAddress(detail ?? cause);
   const what = `the IOMMU recorded a ${describeAccess(fault)}: ${detail ?? cause}`;
   const { note, story, next } = diagnoseMapping(evidence.events, fault);
   const place = { ...NO_PLACE, deviceAddress: address };
   const users = buffersIn(evidence, fault);
   const where = `device address ${address}: ${users ?? 'the driver knows no buffer there'}`;
   return { ring: undefined, diagnosis: { what, where, place, notes: [note], story, next } };
+}
+
+/** Of an interrupt, of which the IOMMU says the entry that it named, or why it named none. */
+function ofInterrupt(detail: string): RingDiagnosis {
+  const what = `the IOMMU recorded an interrupt of the device that it did not let through: ${detail}`;
+  const where = 'the IOMMU records no address of an interrupt, which is no access to memory';
+  const next =
+    'look at the entry of the interrupt remapping table that the interrupt named, where the record has one, ' +
+    'and for which requester it is';
+  return { ring: undefined, diagnosis: { what, where, place: NO_PLACE, notes: [], story: [], next } };
 }
 
 /** Of an access of which the IOMMU says neither address nor direction. */
@@ -190,9 +224,7 @@ function diagnoseMapping(events: readonly TraceEvent[], fault: FaultReport): Map
       (kind === 'premap' || kind === 'coherent' || (kind === 'map' && id >= 0)) &&
       overlaps(fault, deviceAddress, length),
   );
-  const accessAt = events.findIndex(
-    ({ kind, deviceAddress }) => kind === 'fault' && deviceAddress === BigInt(fault.address),
-  );
+  const accessAt = accessIn(events, fault);
   const access = accessAt < 0 ? [] : [events[accessAt]!];
   const mapping = events[at];
   if (mapping === undefined) {
@@ -216,6 +248,11 @@ function diagnoseMapping(events: readonly TraceEvent[], fault: FaultReport): Map
 }
 
 const NEXT = 'look which mapping gave the driver this address, and what the tables of the platform have there';
+
+/** The index of the event of a refused access; -1 where the recorder has none. */
+function accessIn(events: readonly TraceEvent[], { address }: FaultReport): number {
+  return events.findIndex(({ kind, deviceAddress }) => kind === 'fault' && deviceAddress === BigInt(address));
+}
 
 /** Whether an access has bytes of these addresses. */
 function overlaps({ address, length: accessed }: FaultReport, from: bigint, length: number): boolean {
