@@ -118,6 +118,12 @@ describe.each(PLATFORMS)('a driver on %s', (platform) => {
     expectFinding(guest, 'DMA-DEVICE-UNMAPPED', { queue: undefined, deviceAddress: 0x10_0123_4000n }, HERE);
   });
 
+  it.each([4, 16])('DS-c whose device writes %i bytes before anything is mapped is found', (length) => {
+    const guest = new WrongGuest(platform);
+    guest.space.write(0x0123_4000, 0x10, new Uint8Array(length), 0, length);
+    expectFinding(guest, 'DMA-DEVICE-UNMAPPED', { queue: undefined, deviceAddress: 0x10_0123_4000n }, HERE);
+  });
+
   it('DS-c whose device goes past the end is found, although the page lets it through', () => {
     const guest = new WrongGuest(platform);
     const mapping = guest.mapping();

@@ -33,6 +33,11 @@ function profile(name: string, rest: string): string {
   return path;
 }
 
+/** The write of a device to the addresses of interrupts after so many buffers; one of 4 bytes is an interrupt. */
+function toInterrupts(after: number, length: number): string {
+  return `{ after: ${after}, access: write, address: 0xfee00010, length: ${length} }`;
+}
+
 /** Runs the command in this process, and returns what it printed on a terminal, or on something else. */
 async function print(words: readonly string[], isTTY: boolean): Promise<string> {
   const stdout = Object.assign(new PassThrough(), { isTTY, columns: 200 });
@@ -113,6 +118,27 @@ describe('a run under the sanitizer', () => {
     const report = await runProfile(await loadProfile(path));
     expect(report.sanitizer).toEqual({ findings: 0, seesDriver: true, seesDevice: false });
     expect(report.differences).toEqual([]);
+  });
+
+  it('has no finding of an interrupt that the unit blocks, and one of what is no interrupt at the same address', async () => {
+    const path = join(folder, 'interrupts.yaml');
+    writeFileSync(
+      path,
+      `extends: ${join(ROOT, 'profiles/intel-iommu/interrupt-remapping.yaml')}
+profile: interrupts
+matrix: []
+machine: { onFault: zeros, rogue: [${toInterrupts(100, 4)}, ${toInterrupts(110, 64)}, ${toInterrupts(120, 4)}] }
+workload: { requests: 200 }
+driver: { sanitize: true }
+expect: { faults: 3, findings: 1, recorded: 1 }
+`,
+    );
+    const { faults, findings, sanitizer, differences } = await runProfile(await loadProfile(path));
+    expect(faults.map(({ cause }) => cause)).toEqual(['interrupt-blocked', 'outside-window', 'interrupt-blocked']);
+    expect(findings.map(({ what }) => what)).toEqual([
+      'the device wrote 64 bytes at an address where nothing is mapped',
+    ]);
+    expect([sanitizer, differences]).toEqual([{ findings: 1, seesDriver: true, seesDevice: true }, []]);
   });
 
   it('wraps nothing where it is off', async () => {

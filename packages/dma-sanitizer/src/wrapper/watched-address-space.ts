@@ -1,8 +1,11 @@
-import type { DeviceAddressSpace, DeviceAccess, FaultLog } from '@virtio-platform/core/address-space';
+import type { DeviceAddressSpace, DeviceAccess, FaultCause, FaultLog } from '@virtio-platform/core/address-space';
 import type { GuestMemory } from '@virtio-platform/core/memory';
 import { ByteFlag } from '../byte-shadow.ts';
 import type { SanitizerState } from '../sanitizer-state.ts';
 import type { TrackedMapping } from '../tracked-mapping.ts';
+
+/** Bytes of an interrupt that a device writes: one word. */
+const INTERRUPT_BYTES = 4;
 
 /** A device's address space that checks every access. It refuses nothing: the platform does. */
 export class WatchedAddressSpace implements DeviceAddressSpace {
@@ -10,12 +13,15 @@ export class WatchedAddressSpace implements DeviceAddressSpace {
   readonly faults: FaultLog;
   readonly #inner: DeviceAddressSpace;
   readonly #check: DeviceAccessCheck;
+  /** The cause of the last fault. */
+  #cause: FaultCause | undefined;
 
   constructor(inner: DeviceAddressSpace, check: DeviceAccessCheck) {
     this.memory = inner.memory;
     this.faults = inner.faults;
     this.#inner = inner;
     this.#check = check;
+    this.faults.watch(({ cause }) => (this.#cause = cause));
   }
 
   get generation(): number {
@@ -33,6 +39,7 @@ export class WatchedAddressSpace implements DeviceAddressSpace {
   }
 
   write(low: number, high: number, source: Uint8Array, at: number, length: number): boolean {
+    if (length === INTERRUPT_BYTES) return this.#writeWord(low, high, source, at);
     this.#check.access(low, high, length, 'write');
     return this.#inner.write(low, high, source, at, length);
   }
@@ -48,6 +55,14 @@ export class WatchedAddressSpace implements DeviceAddressSpace {
 
   reset(): void {
     this.#inner.reset?.();
+  }
+
+  /** Only the fault of a word says that it was an interrupt, which accesses no memory: it is checked behind it. */
+  #writeWord(low: number, high: number, source: Uint8Array, at: number): boolean {
+    this.#cause = undefined;
+    const isWritten = this.#inner.write(low, high, source, at, INTERRUPT_BYTES);
+    if (this.#cause !== 'interrupt-blocked') this.#check.access(low, high, INTERRUPT_BYTES, 'write');
+    return isWritten;
   }
 }
 
