@@ -96,8 +96,8 @@ function reportRefusal(refusal: Refusal | undefined): RunReport['refusal'] {
 }
 
 /**
- * Faults as reports have them: the first {@link FaultLog.LIMIT}. What else a platform knows of one, such as the code that
- * its unit recorded, is in the text of `detail`.
+ * Faults as reports have them: the first {@link FaultLog.LIMIT}. What else a platform knows of one, such as the code
+ * that its unit recorded, is in the text of `detail`.
  */
 export function reportFaults(faults: readonly DeviceFault[]): FaultReport[] {
   return faults.slice(0, FaultLog.LIMIT).map(({ address, length, access, cause, detail }) => ({
