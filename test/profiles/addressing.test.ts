@@ -1,20 +1,25 @@
+import type { CodedError } from '@virtio-platform/core';
 import { checkPlugins, loadProfile, type ProfileObject } from '@virtio-platform/profile';
+import { failedReport } from '@virtio-platform/runner';
 import { describe, expect, it } from 'vitest';
 
 const QEMU = '@virtio-platform/machine-qemu';
 const SIMULATED = '@virtio-platform/machine-simulated';
 
-/** Loads a profile, and has its device, platform and machine checked against each other, as `check` does. */
-async function check(platform: object, device: object, machine: object = {}): Promise<unknown> {
-  const profile: ProfileObject = {
+function profileOf(platform: object, device: object, machine: object): ProfileObject {
+  return {
     profile: 'addressing',
     platform: { use: '@virtio-platform/platform-legacy', ...platform },
     machine: { use: SIMULATED, memory: '8GiB', ...machine },
     device: { type: 'entropy', ...device },
     workload: { kind: 'read', requests: 1, depth: 1, blockSize: '64B' },
   };
+}
+
+/** Loads a profile, and has its device, platform and machine checked against each other, as `check` does. */
+async function check(platform: object, device: object, machine: object = {}): Promise<unknown> {
   try {
-    await checkPlugins(await loadProfile(profile));
+    await checkPlugins(await loadProfile(profileOf(platform, device, machine)));
     return undefined;
   } catch (error) {
     return error;
@@ -63,6 +68,14 @@ describe('a device with few address bits', () => {
       expect(await check(platform, {})).toBeUndefined();
     },
   );
+
+  it('is refused in one line of a report, with its place', async () => {
+    const [platform, device] = [of('virtio-iommu', { domain: 'identity' }), { dmaBits: 32 }];
+    const error = (await check(platform, device)) as CodedError;
+    expect(error.message).toContain('\n');
+    const { failure } = failedReport(await loadProfile(profileOf(platform, device, {})), error);
+    expect(failure!.message).toMatch(/^.* beyond 2\^32.*; .*device\.dmaBits: .*$/);
+  });
 
   it('is refused where the memory of the machine begins beyond what it reaches', async () => {
     const virt = { use: QEMU, board: 'virt', memory: '1GiB' };

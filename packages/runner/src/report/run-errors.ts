@@ -1,5 +1,5 @@
 import { codedErrorOf, messageOf, stackFrames, type CodedError } from '@virtio-platform/core';
-import { pluginSiteOf } from '@virtio-platform/profile';
+import { LocatedPluginError, pluginSiteOf } from '@virtio-platform/profile';
 import type { FailureReport } from './report.ts';
 import type { RingReport } from './ring-report.ts';
 
@@ -80,8 +80,11 @@ export class RunErrors {
   }
 }
 
-function describeError({ code, message, hint }: CodedError): FailureReport['later'][number] {
-  return { code, message, hint: hint ?? null };
+/** In one line: where a profile is wrong, its places follow what is wrong. */
+function describeError(error: CodedError): FailureReport['later'][number] {
+  const { code, message, hint } = error;
+  const line = error instanceof LocatedPluginError ? message.replaceAll('\n', '; ') : message;
+  return { code, message: line, hint: hint ?? null };
 }
 
 /** The most frames of a stack in a report. */
