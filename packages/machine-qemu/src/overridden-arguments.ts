@@ -124,7 +124,7 @@ function* deviceProblems(index: number, value: string): Generator<ArgumentProble
   const driver = /^\{.*"driver"\s*:\s*"([^"]*)"/s.exec(value)?.[1] ?? value.replace(/^driver=/, '').split(',', 1)[0]!;
   const instead = Object.hasOwn(IOMMUS, driver) ? IOMMUS[driver] : undefined;
   if (instead === undefined) return;
-  yield { index, message: `an ${driver} is decided by machine.iommu: write ${instead}` };
+  yield { index, message: `${driver} is decided by machine.iommu: write ${instead}` };
 }
 
 /** Both forms of `-global`: `driver.property=value`, and `driver=...,property=...,value=...`. */
