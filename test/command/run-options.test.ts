@@ -176,6 +176,7 @@ describe('run --quiet and --verbose', () => {
     const verbose = await commandHere(['run', 'good.yaml', '--verbose'], folder);
     for (const text of ['profile   good.yaml, seed 3, began ', 'accepted  ', 'queue     packed, 256 entries'])
       expect(verbose.stdout).toContain(`      ${text}`);
+    expect(verbose.stdout).toMatch(/^ {6}latency {3}half [\d.,]+ µs, 99% [\d.,]+, 99.9% [\d.,]+, longest [\d.,]+$/m);
   });
 });
 

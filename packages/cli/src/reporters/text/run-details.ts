@@ -31,8 +31,17 @@ export function runDetails(report: RunReport, local: (path: string) => string): 
         : `available ${available.sent} sent, ${available.suppressed} suppressed; ` +
           `used ${used.received} received, ${used.missed} missed, ${used.suppressed} suppressed`,
     ],
+    ['latency', describeLatency(report)],
     ['platform', describeStatistics(report)],
     ['log', describeLogCut(report) ?? ''],
   ];
   return rows.filter(([, text]) => text !== '').map(([title, text]) => `${title.padEnd(8)}  ${text}`);
+}
+
+/** How long buffers were away. */
+function describeLatency({ latency }: RunReport): string {
+  if (latency === null) return '';
+  const { p50, p99, p999, max } = latency;
+  const micros = (value: number): string => Number(value.toPrecision(3)).toLocaleString('en');
+  return `half ${micros(p50)} µs, 99% ${micros(p99)}, 99.9% ${micros(p999)}, longest ${micros(max)}`;
 }
