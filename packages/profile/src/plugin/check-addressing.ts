@@ -1,5 +1,10 @@
 import type { MachinePlugin, PlatformPlugin } from '@virtio-platform/core';
-import { isFullAddressing, type DeviceAddressing, type MemoryRange } from '@virtio-platform/core/dma';
+import {
+  isFullAddressing,
+  type AddressingProblem,
+  type DeviceAddressing,
+  type MemoryRange,
+} from '@virtio-platform/core/dma';
 import { PAGE_SIZE } from '@virtio-platform/core/memory';
 import { checkAddressingProblem, checkMemoryRange } from '../guard/checked-answer.ts';
 import { runHookSync } from '../guard/run-hook.ts';
@@ -29,7 +34,7 @@ export function checkAddressing(
   const range = memoryRange(machine, memory);
   const ask = (): unknown =>
     plugin.addressingProblem === undefined
-      ? { message: `platform ${plugin.name} takes no account of it`, hint: 'leave it out, or use another platform' }
+      ? unasked(plugin.name, addressing)
       : plugin.addressingProblem(addressing, range, options);
   const problem = checkAddressingProblem(use, runHookSync('platform', use, 'addressingProblem', ask));
   if (problem === undefined) return;
@@ -39,6 +44,16 @@ export function checkAddressing(
   const message = `${problem.message}: ${problem.hint}`;
   const issue = issueAt(place, ['device', key], message, { code: 'ERR_DMA_MASK' });
   throw new LocatedPluginError('platform', use, { code: 'ERR_DMA_MASK', ...problem }, [issue]);
+}
+
+/** The problem of a platform that does not ask what a device takes; it names what would be passed over. */
+function unasked(platform: string, { addressBits, minAlignMask }: DeviceAddressing): AddressingProblem {
+  const keys = [...(addressBits < 64 ? ['device.dmaBits'] : []), ...(minAlignMask > 0 ? ['device.minAlignMask'] : [])];
+  const names = keys.join(' and ');
+  return {
+    message: `platform ${platform} takes no account of ${names}`,
+    hint: `leave out ${names}, or use another platform`,
+  };
 }
 
 function memoryRange({ use, plugin, options }: ChosenPlugin<MachinePlugin>, memory: number): MemoryRange {
