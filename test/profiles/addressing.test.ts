@@ -41,6 +41,19 @@ const REFUSED: readonly (readonly [string, object, object, RegExp, RegExp])[] = 
   ],
   ['identity', of('virtio-iommu', { domain: 'identity' }), { dmaBits: 32 }, /beyond 2\^32/, /domain: translated/],
   ['large pages', of('intel-iommu'), { minAlignMask: 0x1fff }, /low bits 0xfff/, /at most 0xfff/],
+  ['mode 0', of('amd-iommu', { domain: 'pass-through' }), { dmaBits: 24 }, /beyond 2\^24/, /domain: translated/],
+  ['tables one to one', of('amd-iommu', { domain: 'identity' }), { dmaBits: 32 }, /beyond 2\^32/, /domain: translated/],
+  ['pages of AMD', of('amd-iommu'), { minAlignMask: 0x1fff }, /low bits 0xfff/, /at most 0xfff/],
+  ['a bypass', of('smmuv3', { domain: 'pass-through' }), { dmaBits: 24 }, /beyond 2\^24/, /domain: translated/],
+  ['stage 1 one to one', of('smmuv3', { domain: 'identity' }), { dmaBits: 32 }, /beyond 2\^32/, /domain: translated/],
+  ['small pages of stage 1', of('smmuv3'), { minAlignMask: 0x1fff }, /low bits 0xfff/, /at most 0xfff/],
+  [
+    'large pages of stage 1',
+    of('smmuv3', { granule: '16KiB' }),
+    { minAlignMask: 0xffff },
+    /low bits 0x3fff/,
+    /at most 0x3fff/,
+  ],
   ['a 64-bit window', of('pseries', { window: { kind: 'ddw' } }), { dmaBits: 40 }, /begins at 2\^59/, /kind: default/],
   ['an address', of('vfio', { iovaStart: 2 ** 32 }), { dmaBits: 32 }, /iovaStart is beyond/, /iovaStart out/],
   ['no IOMMU', of('vfio', { container: 'noiommu' }), { dmaBits: 32 }, /beyond 2\^32/, /with an IOMMU/],
@@ -96,12 +109,24 @@ describe('a device with few address bits', () => {
     ['legacy', {}],
     ['intel-iommu', {}],
     ['virtio-iommu', {}],
+    ['amd-iommu', {}],
+    ['smmuv3', {}],
+    ['smmuv3', { granule: '64KiB' }],
     ['pseries', { window: { kind: 'default' } }],
     ['sev', {}],
     ['vfio', {}],
   ])('is taken by %s', async (name, options) => {
     for (const dmaBits of [24, 32, 40])
       expect(await check(of(name, options), { dmaBits, minAlignMask: 0xfff })).toBeUndefined();
+  });
+
+  it('keeps as many low bits as a page of SMMUv3 has, and all where addresses are physical ones', async () => {
+    expect(await check(of('smmuv3', { granule: '64KiB' }), { minAlignMask: 0xffff })).toBeUndefined();
+    for (const name of ['amd-iommu', 'smmuv3'])
+      for (const domain of ['pass-through', 'identity']) {
+        const device = { dmaBits: 40, minAlignMask: 0xffff };
+        expect(await check(of(name, { domain }), device)).toBeUndefined();
+      }
   });
 
   it.each([

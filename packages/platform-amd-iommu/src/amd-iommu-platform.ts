@@ -1,5 +1,5 @@
 import { IommuPlatform, plainDeviceRule, type IommuFacts } from '@virtio-platform/core';
-import type { DomainKind } from '@virtio-platform/core/dma';
+import type { DeviceAddressing, DomainKind } from '@virtio-platform/core/dma';
 import { LeakLog, type GuestMemory } from '@virtio-platform/core/memory';
 import type { NegotiationRule } from '@virtio-platform/core/negotiation';
 import { failsAny, type AmdIommuOptions } from './amd-iommu-options.ts';
@@ -30,11 +30,16 @@ export class AmdIommuPlatform extends IommuPlatform<AmdFault, OpenedDomain> {
    * Starts the unit. Throws {@link DmaError} when that fails, and then the tables are freed if the unit confirmed its
    * stop.
    */
-  constructor(options: AmdIommuOptions, memory: GuestMemory, facility: AmdIommuFacility) {
+  constructor(
+    options: AmdIommuOptions,
+    memory: GuestMemory,
+    facility: AmdIommuFacility,
+    addressing?: DeviceAddressing,
+  ) {
     const { domain, failures } = options;
     const seen = failsAny(failures) ? new FailingAmdFacility(facility, memory, failures.invalidation) : facility;
     const leaks = new LeakLog(memory);
-    super(domain, openDomain(seen, memory, options, leaks), leaks);
+    super(domain, openDomain(seen, memory, options, leaks, addressing), leaks);
     this.#options = options;
     this.rules = amdIommuRules(options);
   }

@@ -6,11 +6,14 @@
  */
 import {
   definePlatformPlugin,
+  deviceAddressing,
   GUEST_MEMORY,
   PLATFORM,
   PLUGIN_API_VERSION,
   type PlatformPlugin,
 } from '@virtio-platform/core';
+import { keptBitsProblem, physicalProblem } from '@virtio-platform/core/dma';
+import { PAGE_SIZE } from '@virtio-platform/core/memory';
 import { amdIommuOptionsSchema, type AmdIommuOptions } from './amd-iommu-options.ts';
 import { AmdIommuPlatform } from './amd-iommu-platform.ts';
 import { simulateAmdIommu } from './simulated/simulate-amd-iommu.ts';
@@ -35,10 +38,19 @@ const plugin: PlatformPlugin<AmdIommuOptions> = definePlatformPlugin({
   options: amdIommuOptionsSchema,
   needs: [AMD_IOMMU_FACILITY],
   needsRequesterId: () => 'finds the domain of a device in the entry of its requester id in the device table',
+  addressingProblem(addressing, memory, { domain }) {
+    if (domain === 'translated') return keptBitsProblem(addressing, PAGE_SIZE);
+    return physicalProblem(addressing, memory, `platform.domain: ${domain}`, 'use platform.domain: translated');
+  },
   register(container, options) {
     container.register(PLATFORM, {
       useFactory: (bound) =>
-        new AmdIommuPlatform(options, bound.resolve(GUEST_MEMORY), bound.resolve<AmdIommuFacility>(AMD_IOMMU_FACILITY)),
+        new AmdIommuPlatform(
+          options,
+          bound.resolve(GUEST_MEMORY),
+          bound.resolve<AmdIommuFacility>(AMD_IOMMU_FACILITY),
+          deviceAddressing(bound),
+        ),
     });
   },
   simulate: simulateAmdIommu,

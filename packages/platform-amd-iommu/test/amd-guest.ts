@@ -1,5 +1,5 @@
 import { FaultLog, type DeviceAddressSpace } from '@virtio-platform/core/address-space';
-import type { DmaMapping } from '@virtio-platform/core/dma';
+import type { DeviceAddressing, DmaMapping } from '@virtio-platform/core/dma';
 import { GuestMemory } from '@virtio-platform/core/memory';
 import { AmdIommuPlatform, amdIommuOptionsSchema, SimulatedAmdIommu } from '../src/index.ts';
 import { openAddressSpace } from '../src/simulated/amd-translation.ts';
@@ -44,11 +44,11 @@ export interface AmdGuest {
   writes(low: number, high?: number): boolean;
 }
 
-export function startGuest(options: object = {}, bytes: number = 16 * MIB): AmdGuest {
+export function startGuest(options: object = {}, bytes: number = 16 * MIB, addressing?: DeviceAddressing): AmdGuest {
   const memory = new GuestMemory(new SharedArrayBuffer(bytes));
   const checked = amdIommuOptionsSchema.parse(options);
   const unit = new MoodyUnit(memory, checked.unit);
-  const platform = new AmdIommuPlatform(checked, memory, unit);
+  const platform = new AmdIommuPlatform(checked, memory, unit, addressing);
   const faults = new FaultLog();
   const space = openAddressSpace(memory, faults, structuredClone(unit.state));
   const path = checked.domain === 'translated' ? 'translated' : 'identity';

@@ -1,4 +1,4 @@
-import { DmaDirection, type DmaMapping } from '@virtio-platform/core/dma';
+import { DMA_NO_SPACE, DmaDirection, type DmaMapping } from '@virtio-platform/core/dma';
 import {
   FeatureSet,
   transportCarries,
@@ -100,6 +100,35 @@ describe('AmdIommuPlatform', () => {
     const { low } = map(guest, mapping, guest.memory.allocate(PAGE), PAGE);
     expect([low, guest.writes(low)]).toEqual([2 * MIB - PAGE, true]);
     expect(guest.platform.addressRanges).toMatchObject([{ deviceAddress: BigInt(PAGE), length: 2 * MIB - PAGE }]);
+  });
+
+  it.each([
+    [{}, 24, 24],
+    [{}, 40, 31],
+    [{ levels: 1 }, 24, 21],
+    [{ levels: 2 }, 40, 30],
+    [{ aperture: '4MiB' }, 22, 22],
+  ])('hands out addresses that the device takes: %j and %i bits end at 2^%i', (options, addressBits, usedBits) => {
+    const guest = startGuest(options, 16 * MIB, { addressBits, minAlignMask: 0xfff });
+    const mapping = guest.openMapping();
+    const end = 2 ** usedBits;
+    const { low, high } = map(guest, mapping, guest.memory.allocate(2 * PAGE) + 0x123, 16);
+    expect([low, high, guest.writes(low)]).toEqual([end - PAGE + 0x123, 0, true]);
+    expect(mapping.limits.addressBits).toBe(Math.min(addressBits, 32));
+    const large = map(guest, mapping, guest.memory.allocate(2 * MIB, 2 * MIB), MIB);
+    expect([large.low + MIB <= end, guest.writes(large.low + MIB - 4)]).toEqual([true, true]);
+    const [range] = guest.platform.addressRanges;
+    expect(range!.deviceAddress + BigInt(range!.length)).toBe(BigInt(end));
+  });
+
+  it('has no address for a device of few bits once those below its mask are taken', () => {
+    const guest = startGuest({}, 16 * MIB, { addressBits: 22, minAlignMask: 0 });
+    const mapping = guest.openMapping(2048);
+    const buffer = guest.memory.allocate(PAGE);
+    let count = 0;
+    while (mapping.map(buffer, 16, RW, guest.words, 0) >= 0) count++;
+    expect(count).toBe(2 ** 10 - 1);
+    expect(mapping.map(buffer, 16, RW, guest.words, 0)).toBe(DMA_NO_SPACE);
   });
 
   it('invalidates after a mapping too, where the unit caches that nothing was there', () => {

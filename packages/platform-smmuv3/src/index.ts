@@ -6,11 +6,13 @@
  */
 import {
   definePlatformPlugin,
+  deviceAddressing,
   GUEST_MEMORY,
   PLATFORM,
   PLUGIN_API_VERSION,
   type PlatformPlugin,
 } from '@virtio-platform/core';
+import { keptBitsProblem, physicalProblem } from '@virtio-platform/core/dma';
 import { simulateSmmuv3 } from './simulated/simulated-smmu.ts';
 import { smmuv3OptionsSchema, type Smmuv3Options } from './smmuv3-options.ts';
 import { Smmuv3Platform } from './smmuv3-platform.ts';
@@ -35,10 +37,19 @@ const plugin: PlatformPlugin<Smmuv3Options> = definePlatformPlugin({
   options: smmuv3OptionsSchema,
   needs: [SMMU_FACILITY],
   needsRequesterId: () => 'finds the stream table entry of a device by its requester id',
+  addressingProblem(addressing, memory, { domain, granule }) {
+    if (domain === 'translated') return keptBitsProblem(addressing, granule);
+    return physicalProblem(addressing, memory, `platform.domain: ${domain}`, 'use platform.domain: translated');
+  },
   register(container, options) {
     container.register(PLATFORM, {
       useFactory: (bound) =>
-        new Smmuv3Platform(options, bound.resolve(GUEST_MEMORY), bound.resolve<SmmuFacility>(SMMU_FACILITY)),
+        new Smmuv3Platform(
+          options,
+          bound.resolve(GUEST_MEMORY),
+          bound.resolve<SmmuFacility>(SMMU_FACILITY),
+          deviceAddressing(bound),
+        ),
     });
   },
   simulate: simulateSmmuv3,

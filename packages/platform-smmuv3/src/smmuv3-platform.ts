@@ -1,5 +1,5 @@
 import { IommuPlatform, plainDeviceRule, type IommuFacts, type PlatformStatistics } from '@virtio-platform/core';
-import type { DomainKind } from '@virtio-platform/core/dma';
+import type { DeviceAddressing, DomainKind } from '@virtio-platform/core/dma';
 import { LeakLog, type GuestMemory } from '@virtio-platform/core/memory';
 import type { NegotiationRule } from '@virtio-platform/core/negotiation';
 import { openDomain, type OpenedDomain } from './domain/opened-domain.ts';
@@ -25,12 +25,12 @@ export class Smmuv3Platform extends IommuPlatform<SmmuFault, OpenedDomain> {
    * Starts the unit. Throws {@link DmaError} when that fails, and then the tables are freed if the unit confirmed its
    * stop.
    */
-  constructor(options: Smmuv3Options, memory: GuestMemory, facility: SmmuFacility) {
+  constructor(options: Smmuv3Options, memory: GuestMemory, facility: SmmuFacility, addressing?: DeviceAddressing) {
     const { domain, failures } = options;
     const fails = Object.keys(failures.invalidation).length > 0;
     const used = fails ? new FailingSmmuFacility(facility, memory, failures.invalidation) : facility;
     const leaks = new LeakLog(memory);
-    super(domain, openDomain(used, memory, options, leaks), leaks);
+    super(domain, openDomain(used, memory, options, leaks, addressing), leaks);
     this.#options = options;
     this.rules = smmuv3Rules(options);
   }

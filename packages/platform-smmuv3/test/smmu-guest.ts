@@ -1,5 +1,5 @@
 import { FaultLog, type DeviceAddressSpace } from '@virtio-platform/core/address-space';
-import type { DmaMapping } from '@virtio-platform/core/dma';
+import type { DeviceAddressing, DmaMapping } from '@virtio-platform/core/dma';
 import { GuestMemory } from '@virtio-platform/core/memory';
 import { SimulatedSmmu, Smmuv3Platform, smmuv3OptionsSchema } from '../src/index.ts';
 import { openAddressSpace } from '../src/simulated/smmu-translation.ts';
@@ -34,11 +34,11 @@ export interface SmmuGuest {
   openMapping(capacity?: number): DmaMapping;
 }
 
-export function startGuest(options: object = {}, bytes: number = 16 * MIB): SmmuGuest {
+export function startGuest(options: object = {}, bytes: number = 16 * MIB, addressing?: DeviceAddressing): SmmuGuest {
   const memory = new GuestMemory(new SharedArrayBuffer(bytes));
   const checked = smmuv3OptionsSchema.parse(options);
   const unit = new MoodySmmu({ ...checked.unit, memory });
-  const platform = new Smmuv3Platform(checked, memory, unit);
+  const platform = new Smmuv3Platform(checked, memory, unit, addressing);
   const faults = new FaultLog();
   return {
     memory,

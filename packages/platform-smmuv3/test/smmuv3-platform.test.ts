@@ -112,6 +112,25 @@ describe.each(['4KiB', '16KiB', '64KiB'])('a translated domain with pages of %s'
     expect(guest.platform.traits.writableIsReadable).toBe(true);
   });
 
+  it.each([22, 24, 40])('hands out addresses that a device of %i bits takes', (addressBits) => {
+    const bytes = smmuv3OptionsSchema.parse({ granule }).granule;
+    const guest = startGuest({ granule }, 16 * MIB, { addressBits, minAlignMask: bytes - 1 });
+    const { memory, words, platform } = guest;
+    const mapping = guest.openMapping();
+    const end = 2 ** Math.min(addressBits, 31);
+    mapping.map(0x10_5123, 0x100, Bidirectional, words, 0);
+    memory.u8[0x10_5123] = 7;
+    // The highest page was that of the probe.
+    expect([words[0], words[1]]).toEqual([end - 2 * bytes + (0x10_5123 % bytes), 0]);
+    expect(deviceReads(guest, words[0]!)).toBe(7);
+    expect(mapping.limits.addressBits).toBe(Math.min(addressBits, 32));
+    mapping.map(0x20_0000, MIB, Bidirectional, words, 0);
+    expect(words[0]! + MIB <= end).toBe(true);
+    expect(deviceWrites(guest, words[0]! + MIB - 1)).toBe('done');
+    const [range] = platform.addressRanges;
+    expect(range!.deviceAddress + BigInt(range!.length)).toBe(BigInt(end));
+  });
+
   it('maps a large region by blocks where both addresses allow it', () => {
     const guest = startGuest({ granule }, 48 * MIB);
     const mapping = guest.openMapping();
@@ -127,6 +146,17 @@ describe.each(['4KiB', '16KiB', '64KiB'])('a translated domain with pages of %s'
 });
 
 describe('an aperture', () => {
+  it.each([
+    ['4KiB', 2 ** 10 - 1],
+    ['64KiB', 2 ** 6 - 1],
+  ])('ends below the mask of a device of 22 bits: with pages of %s it has %i', (granule, pages) => {
+    const guest = startGuest({ granule }, 16 * MIB, { addressBits: 22, minAlignMask: 0 });
+    const mapping = guest.openMapping(2048);
+    const ids: number[] = [];
+    while (ids.length === 0 || ids.at(-1)! >= 0) ids.push(mapping.map(PAGE, 16, ToDevice, guest.words, 0));
+    expect([ids.length - 1, ids.at(-1)]).toEqual([pages, DMA_NO_SPACE]);
+  });
+
   it('returns DMA_NO_SPACE only where its aperture is full', () => {
     const guest = startGuest({ aperture: '8KiB' });
     const mapping = guest.openMapping();

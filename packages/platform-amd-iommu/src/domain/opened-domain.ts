@@ -1,4 +1,13 @@
-import { IovaPages, openDomainParts, PageTable, TableUnitDomain, type DomainParts } from '@virtio-platform/core/dma';
+import {
+  addressEnd,
+  FULL_ADDRESSING,
+  IovaPages,
+  openDomainParts,
+  PageTable,
+  TableUnitDomain,
+  type DeviceAddressing,
+  type DomainParts,
+} from '@virtio-platform/core/dma';
 import { PAGE_SIZE, type GuestMemory, type LeakLog } from '@virtio-platform/core/memory';
 import type { AmdIommuOptions } from '../amd-iommu-options.ts';
 import { unsupported, type AmdIommuFacility } from '../unit/amd-facility.ts';
@@ -26,13 +35,14 @@ export function openDomain(
   memory: GuestMemory,
   options: AmdIommuOptions,
   leaks: LeakLog,
+  addressing: DeviceAddressing = FULL_ADDRESSING,
 ): OpenedDomain {
   const unit = new AmdUnit(facility, memory, DOMAIN_ID);
   let parts: DomainParts | undefined;
   let table: DeviceTable | undefined;
   try {
     checkLevels(unit, memory, options);
-    parts = domainParts(memory, options, leaks);
+    parts = domainParts(memory, options, leaks, addressing);
     table = new DeviceTable(memory, facility.sourceId, {
       levels: parts.table === undefined ? 0 : options.levels,
       table: parts.table?.root ?? 0,
@@ -68,14 +78,20 @@ function takeFaults(facility: AmdIommuFacility, unit: AmdUnit, levels: number): 
   return isAborted ? [UNRECORDED] : [];
 }
 
-function domainParts(memory: GuestMemory, options: AmdIommuOptions, leaks: LeakLog): DomainParts {
+function domainParts(
+  memory: GuestMemory,
+  options: AmdIommuOptions,
+  leaks: LeakLog,
+  addressing: DeviceAddressing,
+): DomainParts {
   const { levels, aperture, largePages } = options;
-  const limit = 2 ** addressBits(levels);
+  const limit = Math.min(2 ** addressBits(levels), addressEnd(addressing));
   return openDomainParts(memory, {
     kind: options.domain,
     // A device never reaches memory at the addresses of interrupts. A PC has none there.
     reach: memory.contains(INTERRUPT_START, PAGE_SIZE) ? INTERRUPT_START : memory.size,
     onLostInvalidation: options.onLostInvalidation,
+    maskBits: addressing.addressBits,
     openPages: () => new IovaPages(aperture / PAGE_SIZE, PAGE_SIZE, limit),
     openTable: (pages) => new PageTable(memory, AMD_ENTRY_FORMAT, { levels, pages, largePages }),
     platform: 'amd-iommu',

@@ -1,4 +1,13 @@
-import { IovaPages, openDomainParts, PageTable, TableUnitDomain, type DomainParts } from '@virtio-platform/core/dma';
+import {
+  addressEnd,
+  FULL_ADDRESSING,
+  IovaPages,
+  openDomainParts,
+  PageTable,
+  TableUnitDomain,
+  type DeviceAddressing,
+  type DomainParts,
+} from '@virtio-platform/core/dma';
 import { formatByteSize, type GuestMemory, type LeakLog } from '@virtio-platform/core/memory';
 import type { Smmuv3Options } from '../smmuv3-options.ts';
 import { levelsOf, OUTPUT_BITS, type SmmuCapabilities } from '../unit/smmu-capabilities.ts';
@@ -45,6 +54,7 @@ export function openDomain(
   memory: GuestMemory,
   options: Smmuv3Options,
   leaks: LeakLog,
+  addressing: DeviceAddressing = FULL_ADDRESSING,
 ): OpenedDomain {
   const { granule, addressBits } = options;
   const unit = new SmmuUnit(facility, memory, { asid: ASID, granule });
@@ -53,7 +63,7 @@ export function openDomain(
   try {
     const { capabilities } = unit;
     checkCapabilities(capabilities, facility.streamId, memory, options);
-    parts = domainParts(memory, options, leaks);
+    parts = domainParts(memory, options, leaks, addressing);
     const { table } = parts;
     const { outputCode } = capabilities;
     const context = table && { table: table.root, granule, addressBits, outputCode, asid: ASID };
@@ -69,7 +79,12 @@ export function openDomain(
   return new OpenedDomain(unit, parts, streams, facility.streamId);
 }
 
-function domainParts(memory: GuestMemory, options: Smmuv3Options, leaks: LeakLog): DomainParts {
+function domainParts(
+  memory: GuestMemory,
+  options: Smmuv3Options,
+  leaks: LeakLog,
+  addressing: DeviceAddressing,
+): DomainParts {
   const { domain, granule, addressBits, aperture, largePages, onLostInvalidation } = options;
   const levels = levelsOf(addressBits, granule);
   return openDomainParts(memory, {
@@ -77,7 +92,8 @@ function domainParts(memory: GuestMemory, options: Smmuv3Options, leaks: LeakLog
     reach: memory.size,
     granule,
     onLostInvalidation,
-    openPages: () => new IovaPages(aperture / granule, granule),
+    maskBits: addressing.addressBits,
+    openPages: () => new IovaPages(aperture / granule, granule, addressEnd(addressing)),
     openTable: (pages) => new PageTable(memory, AARCH64_ENTRIES, { levels, pages, largePages, granule }),
     platform: 'smmuv3',
     leaks,
