@@ -42,6 +42,10 @@ export function runDetails(report: RunReport, local: (path: string) => string): 
 function describeLatency({ latency }: RunReport): string {
   if (latency === null) return '';
   const { p50, p99, p999, max } = latency;
-  const micros = (value: number): string => Number(value.toPrecision(3)).toLocaleString('en');
   return `half ${micros(p50)} µs, 99% ${micros(p99)}, 99.9% ${micros(p999)}, longest ${micros(max)}`;
+}
+
+/** Microseconds in three digits. */
+function micros(value: number): string {
+  return Number(value.toPrecision(3)).toLocaleString('en');
 }
