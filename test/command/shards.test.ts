@@ -74,14 +74,17 @@ function ticksOf(pid: string): number {
   return Number(readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]!.split(' ')[11]);
 }
 
-/** What differs from run to run: times and the command's own folder of reports. */
+/**
+ * What differs from run to run: times, the numbers of events, between which those that took long are noted, and the
+ * command's own folder of reports.
+ */
 function withoutTimes(text: string): string {
   return withoutProgress(text)
     .replaceAll(/\d+(?:\.\d+)? m?s\b/g, 'T')
     .replaceAll(/ {2,}T/g, ' T')
     .replaceAll(/ +$/gm, '')
     .replaceAll(/("?duration_?[mM]s"?: ?)[\d.]+/g, '$1 0')
-    .replaceAll(/("(?:time|p\d+|max)": ?)[\d.]+/g, '$1 0')
+    .replaceAll(/("(?:time|p\d+|max|index)": ?)[\d.]+/g, '$1 0')
     .replaceAll(/(time|timestamp)="[^"]*"/g, '$1=""')
     .replaceAll(/(name="startedAt" value)="[^"]*"/g, '$1=""')
     .replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, 'DATE');
