@@ -18,6 +18,11 @@ describe('a shipped profile by its name', () => {
     const names = namesIn(join(ROOT, 'profiles'));
     expect(names.length).toBeGreaterThan(100);
     expect(names.filter((name, at) => names.indexOf(name) !== at)).toEqual([]);
+    const schema: unknown = JSON.parse(readFileSync(join(ROOT, '.virtio-platform.schema.json'), 'utf8'));
+    const { properties } = schema as { readonly properties: object };
+    const folders = readdirSync(join(ROOT, 'profiles'));
+    expect(Object.keys(properties)).toContain('platform');
+    expect([...names, ...folders].filter((name) => Object.hasOwn(properties, name))).toEqual([]);
   });
 
   it.each([

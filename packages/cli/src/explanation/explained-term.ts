@@ -23,10 +23,11 @@ const FILE = /[/\\]|\.(?:ya?ml|json)$/i;
 export async function explainedTerm(word: string, cwd: string): Promise<ExplainedTerm | undefined> {
   if (CODE.test(word)) return { kind: 'code', code: codeOf(word) };
   if (word === '-' || FILE.test(word) || existsSync(resolve(cwd, word))) return undefined;
+  // Before the keys, which take a schema of all plugins: no shipped name is a key.
+  if (shippedByName(word).length > 0) return undefined;
   const keys = profileKeys(profileJsonSchema(await installedPlugins(pluginBases(cwd))));
   const found = keys.filter(({ path }) => path === word);
   if (found.length > 0) return { kind: 'key', keys: found };
-  if (shippedByName(word).length > 0) return undefined;
   const paths = keys.map(({ path }) => path);
   const meant = paths.find((path) => path.endsWith(`.${word}`)) ?? closest(word, [...paths, ...shippedNames()]);
   throw unknown(`${word} is no profile, no key of a profile and no code`, meant);
