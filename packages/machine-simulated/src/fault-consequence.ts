@@ -46,11 +46,6 @@ class FaultIgnoringAddressSpace implements DeviceAddressSpace {
     return this.#space.generation;
   }
 
-  get seenGeneration(): number {
-    const space = this.#space;
-    return space.seenGeneration ?? space.generation;
-  }
-
   read(low: number, high: number, target: Uint8Array, at: number, length: number): boolean {
     if (!this.#space.read(low, high, target, at, length)) target.fill(this.#filler, at, at + length);
     return true;

@@ -29,11 +29,6 @@ class MaskedAddressSpace implements DeviceAddressSpace {
     return this.#space.generation;
   }
 
-  get seenGeneration(): number {
-    const space = this.#space;
-    return space.seenGeneration ?? space.generation;
-  }
-
   read(low: number, high: number, target: Uint8Array, at: number, length: number): boolean {
     const inside = this.#inside(low, high, length, 'read');
     if (inside === length) return this.#space.read(low, high, target, at, length);

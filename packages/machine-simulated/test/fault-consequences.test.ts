@@ -1,12 +1,15 @@
 import { VIRTIO_BLK_S_IOERR, VIRTIO_BLK_S_OK, VIRTIO_BLK_T_IN, VIRTIO_BLK_T_OUT } from '@virtio-platform/device-block';
 import { acceptFeatures, ringOptions } from '@virtio-platform/conformance/testing';
 import type { BootedMachine } from '@virtio-platform/core';
+import { FaultLog, PhysicalTranslation, TranslatedAddressSpace } from '@virtio-platform/core/address-space';
 import { checkDevice, DeviceStatus, resetDevice, startDevice } from '@virtio-platform/core/device';
 import { DirectDmaMapping } from '@virtio-platform/core/dma';
 import { FeatureSet, VIRTIO_F_VERSION_1 } from '@virtio-platform/core/features';
+import { GuestMemory, PAGE_SIZE } from '@virtio-platform/core/memory';
 import { openVirtqueue, ScatterList, UsedBatch, type Virtqueue } from '@virtio-platform/core/queue';
 import type { SimulatedOptions } from '@virtio-platform/machine-simulated';
 import { describe, expect, it } from 'vitest';
+import { spaceWithConsequence } from '../src/fault-consequence.ts';
 import { bootMachine } from './boot-machine.ts';
 
 const MEMORY = 4 * 1024 * 1024;
@@ -148,5 +151,22 @@ describe.each([
     expect(sector(driver)).toBe(0);
     transport.readConfig(0, config);
     expect(config[0]).toBe(0);
+  });
+});
+
+describe('the address space of a device that ignores faults', () => {
+  class Counted extends TranslatedAddressSpace {
+    epoch = 0;
+    override get generation(): number {
+      return super.generation + this.epoch;
+    }
+  }
+
+  it.each(['zeros', 'silent'] as const)('has the generation of one that counts more itself: %s', (consequence) => {
+    const memory = new GuestMemory(new SharedArrayBuffer(PAGE_SIZE));
+    const counted = new Counted(memory, new FaultLog(), new PhysicalTranslation(PAGE_SIZE));
+    const space = spaceWithConsequence(counted, consequence);
+    counted.epoch = 3;
+    expect([space.generation, space.seenGeneration ?? space.generation]).toEqual([3, 3]);
   });
 });

@@ -28,11 +28,6 @@ export class WatchedAddressSpace implements DeviceAddressSpace {
     return this.#inner.generation;
   }
 
-  get seenGeneration(): number {
-    const inner = this.#inner;
-    return inner.seenGeneration ?? inner.generation;
-  }
-
   read(low: number, high: number, target: Uint8Array, at: number, length: number): boolean {
     this.#check.access(low, high, length, 'read');
     return this.#inner.read(low, high, target, at, length);

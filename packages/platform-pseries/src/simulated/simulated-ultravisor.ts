@@ -54,11 +54,6 @@ export class ProtectedTranslation implements AddressTranslation {
     return this.#inner.generation + this.#pages.generation;
   }
 
-  get seenGeneration(): number {
-    const inner = this.#inner;
-    return (inner.seenGeneration ?? inner.generation) + this.#pages.seenGeneration;
-  }
-
   translate(low: number, high: number, access: DeviceAccess): number {
     const inner = this.#inner;
     const address = inner.translate(low, high, access);

@@ -48,11 +48,6 @@ export class TrialSpace implements DeviceAddressSpace {
     return this.#inner.generation;
   }
 
-  get seenGeneration(): number {
-    const inner = this.#inner;
-    return inner.seenGeneration ?? inner.generation;
-  }
-
   /** Gives a buffer addresses at which each of its parts is one run. Returns those of both parts. */
   reframe(buffer: TrialBuffer): readonly [readable: bigint, writable: bigint] {
     const base = REFRAMED + this.#next * 2n * PART;
