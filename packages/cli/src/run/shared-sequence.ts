@@ -30,8 +30,6 @@ const MOST_TEXT = 16_384;
 /** Characters of it in a message. */
 const MOST_SHOWN = 400;
 
-const WITHOUT_JOBS = 'make the runs without --jobs: then the run that ends the process is the one that is told of last';
-
 /**
  * The runs of one command, made by several processes of it, each with a shard of them and a blob of that as its output.
  * Each run is told of once all before it were: the output is that of one process.
@@ -173,7 +171,7 @@ export class SharedSequence {
     const said = printed.trim().split('\n').at(-1)?.slice(0, MOST_SHOWN) ?? '';
     const why = how === undefined ? cause.message : `it ended with ${how}`;
     const error = new CodedError('ERR_RUN_PROCESS', `a process of --jobs was lost: ${why}${said && `: ${said}`}`, {
-      hint: how === undefined ? hintOf(cause) : WITHOUT_JOBS,
+      hint: nextStep(cause, how !== undefined),
     });
     this.#options.printError(error);
     this.#status = worstStatus(this.#status, ExitStatus.Differed);
@@ -191,7 +189,9 @@ export class SharedSequence {
   }
 }
 
-function hintOf({ code }: CodedError): string {
+function nextStep({ code }: CodedError, hasEnded: boolean): string {
+  if (hasEnded)
+    return 'make the runs without --jobs: then the run that ends the process is the one that is told of last';
   return code === 'ERR_RUN_PROCESS'
     ? 'make the runs again, and change no profile meanwhile'
     : 'make the runs without --jobs, and tell the authors of this what it says';

@@ -103,8 +103,8 @@ export interface MachinePlugin<Options = unknown> {
   discover?(): Promise<MachineDiscovery>;
   /**
    * Why the machine cannot have `memory` bytes with these options, for a platform that needs these facilities, and what
-   * to do; `undefined` where it can. Without it every amount is possible that one array of
-   * bytes of this Node holds; with it nothing else is checked, and `memorySizeProblem` tells that limit.
+   * to do; `undefined` where it can. Without it every amount is possible that one array of bytes of this Node holds;
+   * with it nothing else is checked, and `memorySizeProblem` tells that limit.
    */
   memoryProblem?(memory: number, options: Options, needs: readonly FacilityToken[]): MemorySizeProblem | undefined;
   /**

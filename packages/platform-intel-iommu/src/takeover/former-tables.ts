@@ -77,6 +77,7 @@ function pointed(memory: GuestMemory, word: number): number | undefined {
   return (low & PRESENT) !== 0 && memory.contains(address, PAGE_SIZE) ? address : undefined;
 }
 
-function addressOf(low: number, high: number): number {
+/** The address of a page in the two words of a register or an entry. */
+export function addressOf(low: number, high: number): number {
   return (high & ADDRESS_HIGH_MASK) * WORD + ((low & -PAGE_SIZE) >>> 0);
 }

@@ -8,8 +8,7 @@ import {
 } from '../unit/interrupt-format.ts';
 import type { VtdFacility } from '../unit/vtd-facility.ts';
 import { GSTS_REG } from '../unit/vtd-registers.ts';
-
-const WORD = 0x1_0000_0000;
+import { addressOf } from './former-tables.ts';
 
 /**
  * Reads the words of the interrupt entries with which a unit remaps now (Linux `iommu_load_old_irte`): at most a page.
@@ -22,7 +21,7 @@ export function readInterruptEntries(memory: GuestMemory, facility: VtdFacility)
   facility.read64(IRTA_REG, register);
   const low = register[0]!;
   const bytes = (2 << (low & TABLE_SIZE_MASK)) * INTERRUPT_ENTRY_WORDS * 4;
-  const table = register[1]! * WORD + ((low & -PAGE_SIZE) >>> 0);
+  const table = addressOf(low, register[1]!);
   const isLike = bytes <= PAGE_SIZE && (low & EXTENDED_INTERRUPTS) === 0;
   if (!isLike || !memory.contains(table, bytes)) return undefined;
   return memory.u32.slice(table / 4, (table + bytes) / 4);
