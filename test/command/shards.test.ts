@@ -13,7 +13,10 @@ const PROFILES: Readonly<Record<string, string>> = {
   'sizes.yaml': `${SMALL}profile: sizes\nmatrix: { queue.layout: [split, packed], queue.size: [16, 64] }\n`,
   'differs.yaml': `${SMALL}profile: differs\nmatrix: []\nexpect: { path: identity }\n`,
   'faults.yaml': `extends: ${join(ROOT, 'profiles/sev/restricted-pool.yaml')}\nmatrix: []\nprofile: faults\nworkload: { requests: 20, depth: 4 }\n`,
-  'recorded.yaml': `extends: ${join(ROOT, 'profiles/amd-iommu.yaml')}\nprofile: recorded\nmatrix: []\nworkload: { requests: 20, depth: 4 }
+  'recorded.yaml': `extends: ${join(ROOT, 'profiles/amd-iommu.yaml')}
+profile: recorded
+matrix: []
+workload: { requests: 20, depth: 4 }
 machine: { onFault: zeros, rogue: [{ after: 5, access: read, address: 0x7000, length: 64 }] }
 expect: { path: translated, faults: 1 }\n`,
   'refused.yaml': `extends: ${join(ROOT, 'profiles/refused/sev-legacy-device.yaml')}\nprofile: refused\n`,

@@ -1,15 +1,15 @@
 import { ringOptions } from '@virtio-platform/conformance/testing';
-import { initializeDevice, resetDevice, startDevice } from '@virtio-platform/core/device';
+import { resetDevice, startDevice } from '@virtio-platform/core/device';
 import { openVirtqueue, ScatterList, UsedBatch } from '@virtio-platform/core/queue';
-import { BLOCK_FEATURES, VIRTIO_BLK_T_GET_ID } from '@virtio-platform/device-block';
+import { VIRTIO_BLK_T_GET_ID } from '@virtio-platform/device-block';
 import { VTD_FACILITY, type VtdFacility } from '@virtio-platform/platform-intel-iommu';
 import { composeRun, loadProfile, type ComposedRun } from '@virtio-platform/profile';
-import { supportedFeatures } from '@virtio-platform/session';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { afterAll, describe, expect, it } from 'vitest';
+import { initializeBlock } from './initialize-block.ts';
 import { QEMU_TESTS } from './qemu-installed.ts';
 import { monitor } from './qmp-monitor.ts';
 
@@ -52,16 +52,10 @@ async function pendingVectors(): Promise<readonly number[]> {
 }
 
 /** Has the device complete a request, and send the MSI-X message of its queue, whose data is 1, to `address`. */
-async function interrupt({ machine, platform, profile }: ComposedRun, address: number): Promise<void> {
+async function interrupt(run: ComposedRun, address: number): Promise<void> {
+  const { machine, platform } = run;
   const { memory, transport } = machine;
-  const { path } = initializeDevice(transport, {
-    deviceFeatures: BLOCK_FEATURES,
-    supported: supportedFeatures(profile),
-    traits: platform.traits,
-    rules: platform.rules,
-    privilege: 'kernel',
-    policy: profile.policy,
-  });
+  const { path } = initializeBlock(run);
   const mapping = platform.openMapping(path!, { queue: 0, capacity: 8 });
   const queue = openVirtqueue('split', memory, mapping, ringOptions());
   const messages = mapping.allocateCoherent(transport.interruptMessages!.bytes, 4);

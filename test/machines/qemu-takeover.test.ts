@@ -3,16 +3,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ringOptions } from '@virtio-platform/conformance/testing';
 import type { Platform } from '@virtio-platform/core';
-import { initializeDevice, nap, resetDevice, startDevice } from '@virtio-platform/core/device';
+import { nap, resetDevice, startDevice } from '@virtio-platform/core/device';
 import { DmaDirection, type DmaMapping, type DmaRegion } from '@virtio-platform/core/dma';
 import { PAGE_SIZE } from '@virtio-platform/core/memory';
 import { openVirtqueue, ScatterList, UsedBatch, type Virtqueue } from '@virtio-platform/core/queue';
-import { BLOCK_FEATURES, SECTOR_SIZE, VIRTIO_BLK_T_IN } from '@virtio-platform/device-block';
+import { SECTOR_SIZE, VIRTIO_BLK_T_IN } from '@virtio-platform/device-block';
 import { IntelIommuPlatform, intelIommuOptionsSchema, VTD_FACILITY } from '@virtio-platform/platform-intel-iommu';
 import { PseriesPlatform, pseriesOptionsSchema, TCE_FACILITY } from '@virtio-platform/platform-pseries';
 import { composeRun, loadProfiles, type ComposedRun } from '@virtio-platform/profile';
-import { supportedFeatures } from '@virtio-platform/session';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { initializeBlock } from './initialize-block.ts';
 import { QEMU_TESTS } from './qemu-installed.ts';
 
 /** What the disk has, and what is in memory before a device writes there. */
@@ -56,16 +56,9 @@ workload: { kind: write-read-verify, requests: 1, depth: 1, blockSize: 512B }
   return await composeRun(profile!);
 }
 
-function startDriver({ machine, profile }: ComposedRun, platform: Platform): Driver {
-  const { memory, transport } = machine;
-  const { path } = initializeDevice(transport, {
-    deviceFeatures: BLOCK_FEATURES,
-    supported: supportedFeatures(profile),
-    traits: platform.traits,
-    rules: platform.rules,
-    privilege: 'kernel',
-    policy: profile.policy,
-  });
+function startDriver(run: ComposedRun, platform: Platform): Driver {
+  const { memory, transport } = run.machine;
+  const { path } = initializeBlock(run, platform);
   const mapping = platform.openMapping(path!, { queue: 0, capacity: 128 });
   const queue = openVirtqueue('split', memory, mapping, ringOptions());
   transport.interruptMessages?.receiveIn(mapping.allocateCoherent(transport.interruptMessages.bytes, 4));

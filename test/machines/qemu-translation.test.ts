@@ -3,13 +3,13 @@ import { ringOptions } from '@virtio-platform/conformance/testing';
 import { closeSync, ftruncateSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { initializeDevice, resetDevice, startDevice } from '@virtio-platform/core/device';
+import { resetDevice, startDevice } from '@virtio-platform/core/device';
 import { DmaDirection, type DmaMapping } from '@virtio-platform/core/dma';
 import { PAGE_SIZE } from '@virtio-platform/core/memory';
 import { openVirtqueue, ScatterList, UsedBatch, type Virtqueue } from '@virtio-platform/core/queue';
 import { composeRun, loadProfiles, type ComposedRun } from '@virtio-platform/profile';
-import { supportedFeatures } from '@virtio-platform/session';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { initializeBlock } from './initialize-block.ts';
 import { QEMU_TESTS } from './qemu-installed.ts';
 /** Few I/O virtual pages, so that they come round within a few requests. */
 const APERTURE_PAGES = 32;
@@ -56,16 +56,9 @@ workload: { kind: write-read-verify, requests: 1, depth: 1, blockSize: 512B }
  * Returns what the disk then has, and of which sectors the platform would not say that the address led to the page.
  */
 function writeSectors(run: ComposedRun, image: string): { readonly disk: Buffer; readonly doubtful: number[] } {
-  const { machine, platform, profile } = run;
+  const { machine, platform } = run;
   const { memory, transport } = machine;
-  const { path, accepted } = initializeDevice(transport, {
-    deviceFeatures: BLOCK_FEATURES,
-    supported: supportedFeatures(profile),
-    traits: platform.traits,
-    rules: platform.rules,
-    privilege: 'kernel',
-    policy: profile.policy,
-  });
+  const { path, accepted } = initializeBlock(run);
   expect([path, accepted.names(BLOCK_FEATURES)]).toEqual(['translated', ['VERSION_1', 'ACCESS_PLATFORM']]);
   const mapping = platform.openMapping(path!, { queue: 0, capacity: 8 });
   const queue = openVirtqueue('split', memory, mapping, ringOptions());

@@ -4,7 +4,7 @@ import { loadProfiles } from '@virtio-platform/profile';
 import { runProfile } from '@virtio-platform/runner';
 import { describe, expect, it } from 'vitest';
 import { ROOT } from '../command/command.ts';
-import { triedRequests } from '../machines/tried-requests.ts';
+import { MANY_REQUESTS, triedProfile } from '../machines/tried-requests.ts';
 
 const FOLDER = join(ROOT, 'profiles/long');
 
@@ -14,12 +14,8 @@ describe('the profiles with 20,000 requests', () => {
     const shapes = profiles.map(({ device, queue }) => `${device.type.name} ${queue.layout}`);
     expect(shapes).toEqual(['block split', 'block packed', 'net split', 'net packed']);
     for (const profile of profiles) {
-      const { workload } = profile;
-      expect([profile.name, workload.requests]).toEqual([profile.name, 20_000]);
-      const report = await runProfile({
-        ...profile,
-        workload: { ...workload, requests: triedRequests(workload.requests) },
-      });
+      expect([profile.name, profile.workload.requests]).toEqual([profile.name, MANY_REQUESTS]);
+      const report = await runProfile(triedProfile(profile));
       expect([report.profile, report.differences, report.workload.verified]).toEqual([profile.name, [], true]);
       expect([report.queue?.layout, report.dma.live]).toEqual([profile.queue.layout, 0]);
     }

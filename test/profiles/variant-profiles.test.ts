@@ -5,22 +5,17 @@ import { isAsExpected, runProfile } from '@virtio-platform/runner';
 import { REPORT_SCHEMA } from '@virtio-platform/runner/report-schema';
 import { describe, expect, it } from 'vitest';
 import { ROOT } from '../command/command.ts';
-import { triedRequests } from '../machines/tried-requests.ts';
+import { triedProfile } from '../machines/tried-requests.ts';
 /** Variants of a platform, the ways in which each fails, and what is seen of a device that hides it. */
 const FOLDERS = ['amd-iommu', 'intel-iommu', 'legacy', 'narrow', 'sev', 'smmuv3', 'virtio-iommu', 'withheld'].map(
   (name) => join(ROOT, 'profiles', name),
 );
 const files = FOLDERS.flatMap((folder) => readdirSync(folder).map((name) => join(folder, name)));
-const withheld = files.filter((file) => file.includes('withheld'));
-/** What the profiles ask for that show something over many requests. */
-const MANY = 20_000;
 
 describe('the profiles of amd-iommu, intel-iommu, legacy, narrow, sev, smmuv3, virtio-iommu and withheld', () => {
   it.each(files)('%s comes out as it says, with nothing left mapped', async (file) => {
     for (const profile of await loadProfiles(file)) {
-      const { workload } = profile;
-      const requests = workload.requests === MANY ? triedRequests(MANY) : workload.requests;
-      const report = await runProfile({ ...profile, workload: { ...workload, requests } });
+      const report = await runProfile(triedProfile(profile));
       expect([report.profile, report.differences]).toEqual([profile.name, []]);
       expect([isAsExpected(report), report.dma.live]).toEqual([true, 0]);
       expect(REPORT_SCHEMA.safeParse(report).error).toBeUndefined();
@@ -29,6 +24,8 @@ describe('the profiles of amd-iommu, intel-iommu, legacy, narrow, sev, smmuv3, v
 });
 
 describe('a mapping that is withheld', () => {
+  const withheld = files.filter((file) => file.includes('withheld'));
+
   it.each(withheld)(
     'is found in %s when its address is given away, and by what the device did not write',
     async (file) => {

@@ -5,16 +5,11 @@ import { checkPlugins, loadProfiles } from '@virtio-platform/profile';
 import { runProfile, type RunReport } from '@virtio-platform/runner';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { ROOT } from '../command/command.ts';
-import { triedRequests } from '../machines/tried-requests.ts';
+import { triedProfile } from '../machines/tried-requests.ts';
 const FOLDER = join(ROOT, 'profiles/vfio');
 const files = readdirSync(FOLDER);
-/** What the profiles ask for that show something over many requests: tests make a tenth of them. */
-const MANY = 20_000;
-const runs = (await Promise.all(files.map((name) => loadProfiles(join(FOLDER, name))))).flat().map((profile) => {
-  const { workload } = profile;
-  if (workload.requests !== MANY) return profile;
-  return { ...profile, workload: { ...workload, requests: triedRequests(MANY) } };
-});
+const profiles = (await Promise.all(files.map((name) => loadProfiles(join(FOLDER, name))))).flat();
+const runs = profiles.map((profile) => triedProfile(profile));
 
 /** Why those fail that are there to fail: an errno says it, and the message what it means. */
 const FAILURES: Readonly<Record<string, readonly RegExp[]>> = {
