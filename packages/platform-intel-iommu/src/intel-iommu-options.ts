@@ -34,7 +34,7 @@ export interface IntelIommuOptions {
   /** Bits of an I/O virtual address: 39 are three levels of page tables, 48 are four, 57 are five. */
   readonly addressWidth: AddressWidth;
   readonly invalidation: InvalidationKind;
-  /** Whether the unit remaps interrupts too: it blocks each that has no entry, and none has one. */
+  /** Whether the unit remaps interrupts too. The driver makes no entry: those of a kernel that crashed are all. */
   readonly interruptRemapping: boolean;
   /** Bytes of I/O virtual addresses that are handed out, the highest below 2 GiB. */
   readonly aperture: number;
@@ -122,8 +122,8 @@ const options = z.strictObject({
     .boolean()
     .default(false)
     .describe(
-      'Whether the unit remaps the interrupts of devices: writes to 0xFEExxxxx. No entry of its table is present, so it ' +
-        'blocks each; the messages of a virtio device go to memory. Needs invalidation: queued. Default false.',
+      'Whether the unit remaps the interrupts of devices: writes to 0xFEExxxxx. The driver makes no entry in the ' +
+        'table, since the messages of a virtio device go to memory. Needs invalidation: queued. Default false.',
     ),
   aperture: byteSize({ multipleOf: PAGE_SIZE, minimum: LEAST_PAGES * PAGE_SIZE, maximum: LARGEST_APERTURE })
     .prefault('1GiB')

@@ -16,7 +16,7 @@ const SIZE_CODE = 7;
 /**
  * Interrupt remapping of a unit, with a table of 256 entries in guest memory. The driver writes none of them: no
  * machine here has an interrupt controller, and devices write their messages to memory that is mapped for them. So the
- * unit blocks each interrupt. Entries of a former owner are taken over.
+ * unit blocks each interrupt that names an entry, but for those of a former owner, which are taken over.
  */
 export class InterruptRemapping {
   readonly #memory: GuestMemory;
