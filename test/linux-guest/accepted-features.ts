@@ -10,7 +10,7 @@ export interface LinuxDevice {
   /** The device status field. */
   readonly status: number;
   readonly accepted: bigint;
-  /** The kind of its IOMMU domain, as Linux calls it: `DMA`, `DMA-FQ`, `identity`; `none` where it is in no group. */
+  /** The kind of its IOMMU domain, as Linux calls it: `DMA`, `DMA-FQ`, `unknown` on POWER; `none` without a group. */
   readonly domain: string;
 }
 
