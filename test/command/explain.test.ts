@@ -55,6 +55,14 @@ describe('explain <profile>', () => {
     expect(choice?.option).toBe(option);
   });
 
+  it('knows the unit and the host bridge that the options of QEMU say, and starts no QEMU', async () => {
+    const units = await explained<Explanation>(profile('qemu/intel-iommu-units'));
+    expect(units.map(({ path }) => path)).toEqual(units.map(() => 'translated'));
+    const { status, stderr } = await commandHere(['explain', profile('qemu/pseries-firmware')]);
+    expect(status).toBe(1);
+    expect(stderr).toContain('the default window begins at bus address 0x10000000, so no table makes it the identity');
+  });
+
   it('answers a refusal first, the option that decided it, and what would have to change', async () => {
     const lines = (await explain(profile('refused/vfio-without-access-platform'))).split('\n');
     expect(lines[1]).toMatch(/^refused EPERM by unprivileged-needs-isolation: /);

@@ -147,6 +147,12 @@ const CHECKING: Readonly<Record<string, BrokenPlugin>> = {
     TIMEOUT,
     'missing',
   ),
+  'facility-problem': machine(
+    'its `facilityProblem` gave an object with the wrong hint (a text, not undefined)',
+    "export default { ...simulated, facilityProblem: () => ({ message: 'it has no table' }) };",
+    CONTRACT,
+    'facilityProblem',
+  ),
   'memory-problem': machine(
     'its `memoryProblem` gave true, not an object',
     'export default { ...simulated, memoryProblem: () => true };',

@@ -1,6 +1,6 @@
 import { createRequire } from 'node:module';
 import { settingsWithoutPaths } from '@virtio-platform/core';
-import type { Profile } from '@virtio-platform/profile';
+import { describedHardware, type CheckedPlugins, type Profile } from '@virtio-platform/profile';
 
 /** The machine that starts nothing: memory, the platform's hardware and the device are in this process. */
 const EMBEDDED = '@virtio-platform/machine-simulated';
@@ -20,17 +20,22 @@ export function isEmbedded({ machine }: Profile): boolean {
 
 /**
  * The profile on the embedded machine that is installed with this command, without its files: booting that machine
- * starts no program, opens no file and connects to nothing. Another machine is replaced, so that its device offers what
- * `device.offers` lists, or all that the embedded one implements.
+ * starts no program, opens no file and connects to nothing. Another machine is replaced: by one whose device is on the
+ * same transport, and whose hardware is what the options of the other say of its own. The device offers what
+ * `device.offers` lists, or all that the embedded one implements. `plugins` are those of the profile.
  */
-export function onEmbeddedMachine(profile: Profile): Profile {
-  const { device, machine, memory } = profile;
+export function onEmbeddedMachine(profile: Profile, plugins: CheckedPlugins): Profile {
+  const { device, memory } = profile;
+  const withoutFiles = { ...device, settings: settingsWithoutPaths(device.type, device.settings) };
   const use = createRequire(import.meta.url).resolve(EMBEDDED);
-  const isKept = isEmbedded(profile);
+  if (isEmbedded(profile)) return { ...profile, device: withoutFiles, machine: { ...profile.machine, use } };
+  const { platform, transport } = describedHardware(plugins.platform, plugins.machine);
+  const options = transport === undefined ? {} : { transport };
   return {
     ...profile,
-    device: { ...device, settings: settingsWithoutPaths(device.type, device.settings) },
-    machine: { ...machine, use, options: isKept ? machine.options : {} },
-    memory: isKept ? memory : Math.min(memory, MOST_MEMORY),
+    platform,
+    device: withoutFiles,
+    machine: { ...profile.machine, use, options },
+    memory: Math.min(memory, MOST_MEMORY),
   };
 }

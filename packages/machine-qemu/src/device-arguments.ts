@@ -1,5 +1,7 @@
 import { CodedError, type DeviceDescription, type QemuResources } from '@virtio-platform/core';
 import {
+  ONE_INTERFACE_HINT,
+  transitionalProblem,
   VIRTIO_F_ACCESS_PLATFORM,
   VIRTIO_F_RING_PACKED,
   VIRTIO_RING_F_EVENT_IDX,
@@ -74,9 +76,7 @@ function pciProperties(device: DeviceDescription): Record<string, unknown> {
  */
 function mmioProperties(device: DeviceDescription, driver: unknown, slot: number): Record<string, unknown> {
   if (device.interface === 'transitional') {
-    throw new CodedError('ERR_MACHINE_DEVICE', 'a device on virtio-mmio is not transitional: its Version is 1 or 2', {
-      hint: 'set device.interface and driver.interface to modern, or both to legacy',
-    });
+    throw new CodedError('ERR_MACHINE_DEVICE', transitionalProblem('mmio')!, { hint: ONE_INTERFACE_HINT });
   }
   if (typeof driver !== 'string' || !driver.endsWith(PCI_SUFFIX)) {
     throw new CodedError('ERR_MACHINE_DEVICE', `QEMU's ${String(driver)} is no device for virtio-mmio`, {

@@ -9,7 +9,8 @@ import type { MachinePlugin, MissingRequirement } from '@virtio-platform/core';
 import { hostProblem, missingProgram } from '@virtio-platform/host';
 import { MEMORY_CONVERSION } from '@virtio-platform/platform-sev';
 import { boardMemoryProblem, firstDriverAddress, memoryHole } from './machine-memory.ts';
-import { FACILITIES } from './open-board.ts';
+import { boardProblem, FACILITIES } from './open-board.ts';
+import { simulatedAsBoard } from './simulated-as-board.ts';
 import { BOARDS } from './board/board-name.ts';
 import { busOf, qemuOptionsSchema, qemuProgram, type QemuOptions } from './options.ts';
 import { QemuMachine } from './qemu-machine.ts';
@@ -37,6 +38,8 @@ const plugin: MachinePlugin<QemuOptions> = defineMachinePlugin({
     });
     return { missing: missingHost(), devices };
   },
+  facilityProblem: (needs, options) => boardProblem(options, needs),
+  simulatedAs: simulatedAsBoard,
   memoryProblem(memory, { board }, needs) {
     return boardMemoryProblem(board, memory, needs.includes(MEMORY_CONVERSION));
   },

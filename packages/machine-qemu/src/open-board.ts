@@ -1,4 +1,4 @@
-import { CodedError, facilityName, type FacilityToken } from '@virtio-platform/core';
+import { facilityName, type FacilityProblem, type FacilityToken } from '@virtio-platform/core';
 import type { GuestMemory } from '@virtio-platform/core/memory';
 import { ConvertibleMemory, type SharedMemory } from '@virtio-platform/host';
 import { NO_MSIX, PciModernTransport } from '@virtio-platform/pci';
@@ -23,15 +23,18 @@ import { BoardSlot } from './board/board-slot.ts';
 import { BoardFunction, type Board } from './board/board.ts';
 import { VtdRegisters, X86Board } from './board/x86-board.ts';
 
+/** The facilities that the boards provide: what each is, and how a profile has QEMU make one. */
+const PROVIDED: ReadonlyMap<FacilityToken, readonly [what: string, how: string]> = new Map([
+  [AMD_IOMMU_FACILITY, ['an AMD IOMMU', 'machine.board: q35 with machine.iommu: amd']],
+  [MEMORY_CONVERSION, ['protected memory', 'machine.board: q35, pc or microvm']],
+  [SMMU_FACILITY, ['an SMMUv3', 'machine.board: virt with machine.iommu: smmuv3']],
+  [TCE_FACILITY, ['TCE tables', 'machine.board: pseries']],
+  [VIRTIO_IOMMU_FACILITY, ['a virtio-iommu', 'machine.iommu: virtio, on pc, q35, pseries or virt']],
+  [VTD_FACILITY, ['VT-d', 'machine.board: q35 with machine.iommu: intel']],
+]);
+
 /** The facilities that the boards provide, each of them on some boards. */
-export const FACILITIES: readonly FacilityToken[] = [
-  AMD_IOMMU_FACILITY,
-  MEMORY_CONVERSION,
-  SMMU_FACILITY,
-  TCE_FACILITY,
-  VIRTIO_IOMMU_FACILITY,
-  VTD_FACILITY,
-];
+export const FACILITIES: readonly FacilityToken[] = [...PROVIDED.keys()];
 
 /** A board that is ready for a driver. */
 export interface OpenedBoard {
@@ -40,17 +43,16 @@ export interface OpenedBoard {
   readonly facilities: ReadonlyMap<FacilityToken, unknown>;
 }
 
-/**
- * Throws `ERR_PLUGIN_FACILITY` where a board lacks a facility that the platform needs. Called before QEMU is started.
- */
-export function checkBoard(options: QemuOptions, needs: readonly FacilityToken[]): void {
+/** Why the board lacks one of these facilities. */
+export function boardProblem(options: QemuOptions, needs: readonly FacilityToken[]): FacilityProblem | undefined {
   const { board, iommu } = options;
   const has: FacilityToken[] = board === 'virt' ? [] : [board === 'pseries' ? TCE_FACILITY : MEMORY_CONVERSION];
   if (iommu === 'amd') has.push(AMD_IOMMU_FACILITY);
   if (iommu === 'intel') has.push(VTD_FACILITY);
   if (iommu === 'smmuv3') has.push(SMMU_FACILITY);
   if (iommu === 'virtio') has.push(VIRTIO_IOMMU_FACILITY);
-  for (const need of needs) if (!has.includes(need)) throw facilityError(options, need);
+  const missing = needs.find((need) => !has.includes(need));
+  return missing && missingFacility(options, missing);
 }
 
 /**
@@ -94,13 +96,8 @@ function openVirtioIommu(board: Board): VirtioIommuFacility {
   return { transport, endpoint: DEVICE_SLOT << 3 };
 }
 
-function facilityError({ board, iommu }: QemuOptions, need: FacilityToken): CodedError {
-  const machine = iommu === 'none' ? board : `${board} with an IOMMU`;
-  return new CodedError('ERR_PLUGIN_FACILITY', `QEMU's ${machine} does not have ${facilityName(need)}`, {
-    hint:
-      'machine.board: pseries has TCE tables, q35 with machine.iommu: intel has VT-d, with amd an AMD IOMMU, ' +
-      'virt with machine.iommu: smmuv3 has an SMMUv3, ' +
-      'each board with PCI and machine.iommu: virtio has a virtio-iommu, ' +
-      'pc, q35 and microvm have protected memory',
-  });
+function missingFacility({ board, iommu }: QemuOptions, need: FacilityToken): FacilityProblem {
+  const machine = iommu === 'none' ? board : `${board} with machine.iommu: ${iommu}`;
+  const [what, how] = PROVIDED.get(need) ?? [facilityName(need), 'another machine'];
+  return { message: `QEMU's ${machine} does not have ${what}, which the platform needs`, hint: `use ${how}` };
 }

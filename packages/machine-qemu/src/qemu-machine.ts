@@ -1,4 +1,4 @@
-import { RequestedMachine } from '@virtio-platform/core';
+import { CodedError, RequestedMachine } from '@virtio-platform/core';
 import { resolve } from 'node:path';
 import type { BootedMachine, DeviceProgram, QemuResources } from '@virtio-platform/core';
 import { FaultLog } from '@virtio-platform/core/address-space';
@@ -23,7 +23,7 @@ import { startBackEnd } from './back-end-program.ts';
 import { buildBoardFirmware } from './board/board-firmware.ts';
 import type { BoardSlot } from './board/board-slot.ts';
 import { BoardFunction } from './board/board.ts';
-import { checkBoard, openBoard } from './open-board.ts';
+import { boardProblem, openBoard } from './open-board.ts';
 import { deviceArguments } from './device-arguments.ts';
 import { createMachineMemory, firstDriverAddress, memoryHole } from './machine-memory.ts';
 import { busOf, qemuProgram, type QemuOptions } from './options.ts';
@@ -45,7 +45,8 @@ export class QemuMachine extends RequestedMachine<QemuOptions> {
   async #boot(disposal: Disposal): Promise<BootedMachine> {
     const { needs, device, baseDirectory, signal } = this.request;
     const { board: boardName, backEnd, startTimeout } = this.options;
-    checkBoard(this.options, needs);
+    const problem = boardProblem(this.options, needs);
+    if (problem !== undefined) throw new CodedError('ERR_PLUGIN_FACILITY', problem.message, { hint: problem.hint });
     const folder = new TemporaryFolder();
     disposal.add(() => folder.dispose());
     const backing = createMachineMemory(boardName, this.request.memory, needs.includes(MEMORY_CONVERSION));

@@ -2,6 +2,8 @@ import { DeviceError, type DeviceDescription, type SimulatedHardware } from '@vi
 import type { AddressSpaceBlueprint } from '@virtio-platform/core/address-space';
 import {
   FeatureSet,
+  ONE_INTERFACE_HINT,
+  transitionalProblem,
   transportCarries,
   VIRTIO_F_ACCESS_PLATFORM,
   VIRTIO_F_SUSPEND,
@@ -58,11 +60,8 @@ export function deviceSetup(
       },
     );
   }
-  if (description.interface === 'transitional' && options.transport === 'mmio') {
-    throw new DeviceError('ERR_DEVICE_IMPOSSIBLE', 'a device on mmio is not transitional: its Version is 1 or 2', {
-      hint: 'set device.interface and driver.interface to modern, or both to legacy',
-    });
-  }
+  const problem = description.interface === 'transitional' ? transitionalProblem(options.transport) : undefined;
+  if (problem !== undefined) throw new DeviceError('ERR_DEVICE_IMPOSSIBLE', problem, { hint: ONE_INTERFACE_HINT });
   return {
     module: description.module,
     settings: description.settings,

@@ -36,6 +36,7 @@ const plugin: PlatformPlugin<AmdIommuOptions> = definePlatformPlugin({
   name: 'amd-iommu',
   apiVersion: PLUGIN_API_VERSION,
   options: amdIommuOptionsSchema,
+  simulatedOptions: ['unit'],
   needs: [AMD_IOMMU_FACILITY],
   needsRequesterId: () => 'finds the domain of a device in the entry of its requester id in the device table',
   addressingProblem(addressing, memory, { domain }) {

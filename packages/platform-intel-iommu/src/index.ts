@@ -22,7 +22,12 @@ import { simulateIntelIommu } from './simulated/simulated-vtd.ts';
 import { VTD_FACILITY, type VtdFacility } from './unit/vtd-facility.ts';
 
 export { FailingVtdFacility } from './unit/failing-vtd-facility.ts';
-export { intelIommuOptionsSchema, type IntelIommuFailures, type IntelIommuOptions } from './intel-iommu-options.ts';
+export {
+  intelIommuOptionsSchema,
+  type IntelIommuFailures,
+  type IntelIommuOptions,
+  type SimulatedUnitOptions,
+} from './intel-iommu-options.ts';
 export { IntelIommuPlatform } from './intel-iommu-platform.ts';
 export { intelIommuRules } from './intel-iommu-platform.ts';
 export { type FormerOwnerOptions } from './takeover/former-owner-options.ts';
@@ -36,6 +41,7 @@ const plugin: PlatformPlugin<IntelIommuOptions> = definePlatformPlugin({
   name: 'intel-iommu',
   apiVersion: PLUGIN_API_VERSION,
   options: intelIommuOptionsSchema,
+  simulatedOptions: ['unit'],
   needs: [VTD_FACILITY],
   needsRequesterId: () => 'finds the tables of a device in the context entry of its requester id',
   addressingProblem(addressing, memory, { domain }) {

@@ -44,6 +44,15 @@ const plugin: PlatformPlugin<PseriesOptions> = definePlatformPlugin({
   name: 'pseries',
   apiVersion: PLUGIN_API_VERSION,
   options: pseriesOptionsSchema,
+  simulatedOptions: [
+    'defaultWindowSize',
+    'defaultWindowAddress',
+    'dynamicWindowAddress',
+    'pageSizes',
+    'hypervisor',
+    'dynamicWindows',
+    'failures.invalidation',
+  ],
   needs: [TCE_FACILITY],
   needsRequesterId: () => 'has its TCE tables in a PCI host bridge, which tells devices apart by the requester id',
   addressingProblem(addressing, _memory, { window, secure }) {

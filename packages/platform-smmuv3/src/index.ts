@@ -35,6 +35,7 @@ const plugin: PlatformPlugin<Smmuv3Options> = definePlatformPlugin({
   name: 'smmuv3',
   apiVersion: PLUGIN_API_VERSION,
   options: smmuv3OptionsSchema,
+  simulatedOptions: ['unit'],
   needs: [SMMU_FACILITY],
   needsRequesterId: () => 'finds the stream table entry of a device by its requester id',
   addressingProblem(addressing, memory, { domain, granule }) {

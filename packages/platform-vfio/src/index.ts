@@ -16,7 +16,7 @@ import { keptBitsProblem, physicalProblem } from '@virtio-platform/core/dma';
 import { PAGE_SIZE } from '@virtio-platform/core/memory';
 import { VFIO_CONTAINER, type VfioContainer } from './container/vfio-container.ts';
 import { NoiommuPlatform } from './noiommu-platform.ts';
-import { vfioOptionsSchema, type VfioOptions } from './options.ts';
+import { SIMULATED_OPTIONS, vfioOptionsSchema, type VfioOptions } from './options.ts';
 import { simulateVfio } from './simulated/simulate-vfio.ts';
 import { VfioPlatform } from './vfio-platform.ts';
 
@@ -56,6 +56,7 @@ const plugin: PlatformPlugin<VfioOptions> = definePlatformPlugin({
   name: 'vfio',
   apiVersion: PLUGIN_API_VERSION,
   options: vfioOptionsSchema,
+  simulatedOptions: SIMULATED_OPTIONS,
   needs: [VFIO_CONTAINER],
   needsRequesterId: ({ container }) =>
     container === 'noiommu' ? undefined : 'confines a device by an IOMMU, which tells it by the requester id',

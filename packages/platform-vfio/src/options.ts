@@ -301,6 +301,25 @@ const PLACES: Readonly<Record<Option, readonly ContainerType[]>> = {
   capSysRawio: ['noiommu'],
 };
 
+/** Options that only the simulated kernel reads: a real one has limits, pages and other devices of its own. */
+export const SIMULATED_OPTIONS: readonly Option[] = [
+  'memoryLockLimit',
+  'capIpcLock',
+  'lockedByProcess',
+  'lockedByUser',
+  'entryLimit',
+  'otherDevices',
+  'afterExec',
+  'pageSize',
+  'hostPageSize',
+  'addressWidth',
+  'reserved',
+  'defaultWindowSize',
+  'backingPageSize',
+  'unsafeNoiommuMode',
+  'capSysRawio',
+];
+
 const DEFAULTS: VfioOptions = EACH_OPTION.parse({});
 
 /** The schema of the options of the platform. */

@@ -38,6 +38,7 @@ const plugin: PlatformPlugin<VirtioIommuOptions> = definePlatformPlugin({
   name: 'virtio-iommu',
   apiVersion: PLUGIN_API_VERSION,
   options: virtioIommuOptionsSchema,
+  simulatedOptions: ['unit'],
   needs: [VIRTIO_IOMMU_FACILITY],
   needsRequesterId: () => 'attaches a device to a domain by the endpoint that is its requester id',
   addressingProblem(addressing, memory, { domain }) {

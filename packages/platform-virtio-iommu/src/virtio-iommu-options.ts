@@ -156,10 +156,7 @@ export const virtioIommuOptionsSchema: z.ZodType<VirtioIommuOptions> = z.strictO
       'I/O virtual addresses that a translated domain hands out, as high as possible below 2GiB. Small values show ' +
         'what happens when it is full. Default 1GiB.',
     ),
-  layout: z
-    .enum(['split', 'packed'])
-    .default('split')
-    .describe("The layout of the unit's own queues, where it offers packed rings. Default split."),
+  layout: z.enum(['split', 'packed']).default('split').describe("The layout of the unit's own queues. Default split."),
   bypass: z
     .enum(['off', 'on', 'keep'])
     .default('off')

@@ -1,7 +1,7 @@
 import { DmaDirection } from '@virtio-platform/core/dma';
 import { PAGE_SIZE } from '@virtio-platform/core/memory';
 import { ForwardingTransport } from '@virtio-platform/core/device';
-import { FeatureSet } from '@virtio-platform/core/features';
+import { FeatureSet, VIRTIO_F_RING_PACKED } from '@virtio-platform/core/features';
 import { describe, expect, it, vi } from 'vitest';
 import { VirtioIommuPlatform } from '../src/index.ts';
 import { openGuest, type IommuGuest } from './iommu-guest.ts';
@@ -170,14 +170,29 @@ class Mute extends ForwardingTransport {
   }
 }
 
+class Split extends ForwardingTransport {
+  override readDeviceFeatures(): FeatureSet {
+    return super.readDeviceFeatures().without(VIRTIO_F_RING_PACKED);
+  }
+}
+
 describe('a unit that is none, or is broken', () => {
   it.each([
-    ['another device', Odd, 'ERR_IOMMU_UNSUPPORTED'],
-    ['one that maps nothing', Mute, 'ERR_IOMMU_UNSUPPORTED'],
-  ])('%s is refused', (_what, Wrapper, code) => {
-    const { memory, options, unit } = openGuest();
+    ['another device', Odd, {}, /the type 2, not 23/],
+    ['one that maps nothing', Mute, {}, /MAP_UNMAP/],
+    ['one without the layout that the profile asks for', Split, { layout: 'packed' }, /RING_PACKED/],
+  ])('%s is refused', (_what, Wrapper, given, message) => {
+    const { memory, options, unit } = openGuest(given);
     const facility = { transport: new Wrapper(unit), endpoint: 0x20 };
-    expect(() => new VirtioIommuPlatform(options, memory, facility)).toThrow(expect.objectContaining({ code }));
+    expect(() => new VirtioIommuPlatform(options, memory, facility)).toThrow(
+      expect.objectContaining({ code: 'ERR_IOMMU_UNSUPPORTED', message: expect.stringMatching(message) }),
+    );
+  });
+
+  it('has split queues where it has no others, and none are asked for', () => {
+    const { memory, options, unit } = openGuest();
+    new VirtioIommuPlatform(options, memory, { transport: new Split(unit), endpoint: 0x20 }).dispose();
+    expect(memory.allocated).toBe(0);
   });
 
   it('that does not answer is given up after five seconds', () => {

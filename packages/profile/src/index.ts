@@ -12,6 +12,7 @@ export * from './json-schema.ts';
 export * from './load-offers.ts';
 export * from './load-profile.ts';
 export { checkPlugins, type CheckedPlugin, type CheckedPlugins } from './plugin/check-plugins.ts';
+export { describedHardware, type DescribedHardware } from './plugin/described-hardware.ts';
 export * from './plugin/installed-plugins.ts';
 export { loadPlugin, type AnyPlugin, type PluginsByKind } from './plugin/load-plugin.ts';
 export { MachineMissingError, missingRequirements } from './plugin/missing-requirements.ts';

@@ -131,6 +131,10 @@ export const BROKEN_MACHINES: readonly BrokenMachine[] = [
   plugin('discovers a device without a name', 'discovers what its options could name', {
     discover: async () => ({ missing: [], devices: [{ name: '', what: 'virtio', details: {}, missing: [] }] }),
   }),
+  plugin('lacks a facility for no reason', 'says what it lacks with its options, and what its hardware is', {
+    provides: [Symbol.for('test:Table')],
+    facilityProblem: () => ({ message: '', hint: '' }),
+  }),
   plugin('refuses the memory that it boots with', 'takes the memory that it is booted with', {
     memoryProblem: () => ({ what: 'too much', fix: 'less' }) as never,
   }),

@@ -181,6 +181,11 @@ const STATIC: readonly BrokenPlatform[] = [
     plugin: { needsRequesterId: () => '' },
   }),
   paged('needs a facility without a name', 'names the facilities that it needs', { plugin: { needs: [Symbol('')] } }),
+  {
+    wrong: 'reads an option of its simulated hardware itself',
+    check: 'reads in `simulate` alone what it calls simulated',
+    plugin: withPlatform({ ...intelIommu, simulatedOptions: ['addressWidth'] }, () => ({})),
+  },
   paged('leaves a facility out', 'simulates every facility that it needs', { hardware: { facilities: new Map() } }),
   paged('binds nothing', TRAITS_CHECK, { plugin: { register: () => {} } }),
   paged('has another name than its plugin', TRAITS_CHECK, { platform: { name: 'other' } }),

@@ -96,7 +96,8 @@ export async function explainCommand(
 }
 
 async function answerOf(profile: Profile, options: ExplainOptions, plugins: ResolutionOptions): Promise<RunAnswer> {
-  const embedded = onEmbeddedMachine(profile);
+  const { platform, machine } = await checkPlugins(profile, plugins);
+  const embedded = onEmbeddedMachine(profile, { platform, machine });
   const { feature, address } = options;
   if (address !== undefined) return { kind: 'address', walk: await explainAddress(inThisThread(embedded), address) };
   const explained = await explainProfile(embedded);
@@ -106,7 +107,6 @@ async function answerOf(profile: Profile, options: ExplainOptions, plugins: Reso
     const meant = closest(feature, featureNamesOf(profile));
     throw unknown(`a ${profile.device.type.name} device has no feature ${feature}`, meant, KNOWN_FEATURES);
   }
-  const { machine } = await checkPlugins(profile, plugins);
   const explanation = { ...explained, machine: machine.plugin.name, negotiatedOn: explained.machine };
   return { kind: 'profile', explanation };
 }

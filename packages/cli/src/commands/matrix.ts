@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import { printable } from '@virtio-platform/core';
 import {
+  checkPlugins,
   installedDeviceTypes,
   loadOffers,
   type Profile,
@@ -88,9 +89,9 @@ async function askedMatrix(
       ? DEFAULT_OFFERS
       : await loadOffers(resolve(terminal.cwd, file), await installedDeviceTypes(pluginBases(terminal.cwd)));
   return (source) =>
-    eachRun(source, { ...plugins, baseDirectory: terminal.cwd }, (profile) => {
-      const embedded = onEmbeddedMachine(profile);
-      return negotiationMatrix([experimental ? experiment(embedded) : embedded], offers);
+    eachRun(source, { ...plugins, baseDirectory: terminal.cwd }, async (profile) => {
+      const embedded = onEmbeddedMachine(profile, await checkPlugins(profile, plugins));
+      return await negotiationMatrix([experimental ? experiment(embedded) : embedded], offers);
     });
 }
 

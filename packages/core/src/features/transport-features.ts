@@ -20,6 +20,17 @@ export function hasRequesterId(bus: BusKind): boolean {
   return bus === 'pci';
 }
 
+/**
+ * Why a device on this transport cannot have both interfaces; `undefined` where it can. On MMIO a register, Version,
+ * states the one that the device has (specification 1.4 section 4.2.2).
+ */
+export function transitionalProblem(bus: BusKind): string | undefined {
+  return bus === 'mmio' ? 'a device on mmio is not transitional: its Version is 1 or 2' : undefined;
+}
+
+/** What to do about a {@link transitionalProblem}. */
+export const ONE_INTERFACE_HINT = 'set device.interface and driver.interface to modern, or both to legacy';
+
 /** What gives a feature bit its meaning. */
 export type FeatureRange = 'device type' | 'queue and negotiation' | 'future extensions';
 

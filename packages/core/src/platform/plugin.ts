@@ -46,6 +46,11 @@ export interface PlatformPlugin<Options = unknown> {
    * (`iotlb.tell`). A profile with an old name is read as if it had the new one, with a warning.
    */
   readonly renamedOptions?: Readonly<Record<string, string>>;
+  /**
+   * Options that only `simulate` reads, each by its dotted path: `unit`, `failures.invalidation`. On a machine with
+   * hardware of its own they have no effect, so a profile that gives one there is refused: `ERR_PLUGIN_OPTIONS`.
+   */
+  readonly simulatedOptions?: readonly string[];
   /** What a machine has to provide. */
   readonly needs: readonly FacilityToken[];
   /**
@@ -89,6 +94,17 @@ export interface MachinePlugin<Options = unknown> {
   readonly renamedOptions?: Readonly<Record<string, string>>;
   /** The facilities of its own, or `simulated` when it takes them from the platform's `simulate`. */
   readonly provides: readonly FacilityToken[] | 'simulated';
+  /**
+   * Why the machine does not have one of these facilities with these options, and what to do; `undefined` where it has
+   * all of them. Asked of facilities that it `provides`; absent where it has each with all options.
+   */
+  facilityProblem?(needs: readonly FacilityToken[], options: Options): FacilityProblem | undefined;
+  /**
+   * What these options say of the hardware behind the facilities, as the options by which the platform's `simulate`
+   * makes such hardware: `{ unit: { cachingMode: true } }`. They stand in for the machine where it is not started
+   * (`explain`, `matrix`); absent where the options say nothing of it.
+   */
+  simulatedAs?(needs: readonly FacilityToken[], options: Options): Readonly<Record<string, unknown>>;
   /** What is missing on this computer to boot it with these options, with what to install; empty when nothing is. */
   missing(options: Options): Promise<readonly MissingRequirement[]>;
   /**
@@ -119,6 +135,13 @@ export interface MachinePlugin<Options = unknown> {
   transport?(options: Options): BusKind;
   /** Binds {@link MACHINE}. The container already has MACHINE_REQUEST. No I/O here. */
   register(container: PluginRegistrar, options: Options): void;
+}
+
+/** Why a machine does not have what a platform needs. */
+export interface FacilityProblem {
+  readonly message: string;
+  /** What to do. */
+  readonly hint: string;
 }
 
 /** Hardware that a machine found, and what is missing to use any of it. */

@@ -29,12 +29,15 @@ const PLAIN: PlatformTraits = {
   reachesAllMemory: true,
 };
 
+const PACKED_HINT = 'use platform.layout: split, or a unit with packed rings: on QEMU machine.virtioIommu.packed: true';
+
 /** How the driver negotiates with the unit. */
 export type UnitTerms = Pick<VirtioIommuOptions, 'layout' | 'lacks' | 'bypass' | 'domain'>;
 
 /**
  * Negotiates with the unit by the rules of every device, up to FEATURES_OK. Throws {@link DmaError}
- * `ERR_IOMMU_UNSUPPORTED` for a device that is no virtio-iommu, refuses, or maps nothing.
+ * `ERR_IOMMU_UNSUPPORTED` for a device that is no virtio-iommu, refuses, maps nothing, or lacks the
+ * layout of the rings.
  */
 export function negotiateWithUnit(transport: Transport, terms: UnitTerms): FeatureSet {
   if (transport.deviceId !== IOMMU_DEVICE_ID)
@@ -49,6 +52,8 @@ export function negotiateWithUnit(transport: Transport, terms: UnitTerms): Featu
   if (refusal !== undefined) throw unsupported(`the unit is not used: ${refusal.reason}`, 'use another unit');
   if (!accepted.has(VIRTIO_IOMMU_F_MAP_UNMAP))
     throw unsupported('the unit does not offer MAP_UNMAP', 'use a unit that does');
+  if (terms.layout === 'packed' && !accepted.has(VIRTIO_F_RING_PACKED))
+    throw unsupported('the unit does not offer RING_PACKED', PACKED_HINT);
   return accepted;
 }
 

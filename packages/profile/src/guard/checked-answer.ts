@@ -1,5 +1,6 @@
 import {
   describeValue,
+  type FacilityProblem,
   type MachineDiscovery,
   type MissingRequirement,
   type SchemaIssue,
@@ -7,7 +8,6 @@ import {
 } from '@virtio-platform/core';
 import { TRANSPORT_KINDS, type BusKind } from '@virtio-platform/core/features';
 import type { AddressingProblem, MemoryRange } from '@virtio-platform/core/dma';
-import type { MemorySizeProblem } from '@virtio-platform/core/memory';
 import type { PluginUse } from '../schema/profile.ts';
 import { isRecord } from '../source/unknown-value.ts';
 import { checkMembers, isText, type MemberCheck } from './member-check.ts';
@@ -63,12 +63,15 @@ export function checkPrograms(use: PluginUse, answer: unknown): readonly string[
   throw contractError('machine', use, 'programs', `returned ${describeValue(answer)}, not a list of texts`);
 }
 
-/** Checks what the `memoryProblem` of a machine answered. */
-export function checkMemoryProblem(use: PluginUse, answer: unknown): MemorySizeProblem | undefined {
-  if (answer === undefined) return undefined;
-  checkMembers({ kind: 'machine', use, hook: 'memoryProblem' }, answer, PROBLEM);
-  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- its members were just checked
-  return answer as MemorySizeProblem;
+/** Checks what a machine cannot have: what its hook `memoryProblem` or `facilityProblem` answered. */
+export function checkMachineProblem(
+  use: PluginUse,
+  hook: 'memoryProblem' | 'facilityProblem',
+  answer: unknown,
+): FacilityProblem | undefined {
+  return answer === undefined
+    ? undefined
+    : checkMembers<FacilityProblem>({ kind: 'machine', use, hook }, answer, PROBLEM);
 }
 
 /** Checks what the `addressingProblem` of a platform answered. */
@@ -84,6 +87,13 @@ export function checkMemoryRange(use: PluginUse, answer: unknown): MemoryRange {
   checkMembers({ kind: 'machine', use, hook: 'memoryRange' }, answer, RANGE);
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- its members were just checked
   return answer as MemoryRange;
+}
+
+/** Checks what the `simulatedAs` of a machine answered. */
+export function checkSimulatedAs(use: PluginUse, answer: unknown): Readonly<Record<string, unknown>> {
+  if (answer === undefined) return {};
+  if (isRecord(answer) && !Array.isArray(answer)) return answer;
+  throw contractError('machine', use, 'simulatedAs', `returned ${describeValue(answer)}, not options by name`);
 }
 
 /** Checks what the `transport` of a machine answered. */

@@ -8,12 +8,13 @@ import {
 import { formatByteSize, memorySizeProblem } from '@virtio-platform/core/memory';
 import { checkAddressing, type AddressingDevice } from './check-addressing.ts';
 import { checkOptions } from './check-options.ts';
+import { checkSimulatedOptions } from './check-simulated-options.ts';
 import { checkExec } from './check-exec.ts';
-import { checkTransport } from './check-transport.ts';
+import { checkTransport, type TransportedDevice } from './check-transport.ts';
 import { loadPlugin, type PluginsByKind } from './load-plugin.ts';
 import { LocatedPluginError } from './plugin-error.ts';
 import { runHook, runHookSync } from '../guard/run-hook.ts';
-import { checkMemoryProblem, checkPrograms } from '../guard/checked-answer.ts';
+import { checkMachineProblem, checkPrograms } from '../guard/checked-answer.ts';
 import type { PluginKind } from './plugin-use.ts';
 import type { PluginUse, WorkloadSection } from '../schema/profile.ts';
 import { ProfileError, issueAt, type ProfileIssue } from '../source/profile-issue.ts';
@@ -48,7 +49,7 @@ export async function checkPlugins(
     readonly platform: PluginUse;
     readonly machine: PluginUse;
     readonly workload?: Pick<WorkloadSection, 'disruptions'>;
-    readonly device?: AddressingDevice | undefined;
+    readonly device?: (AddressingDevice & TransportedDevice) | undefined;
   },
   options: ResolutionOptions = {},
 ): Promise<CheckedPlugins> {
@@ -64,8 +65,10 @@ export async function checkPlugins(
   }
   if (platform.status === 'rejected') throw platform.reason;
   if (machine.status === 'rejected') throw machine.reason;
-  await checkFacilities(platform.value.plugin, uses.platform, machine.value.plugin, options);
-  checkTransport(platform.value, machine.value);
+  await checkFacilities(platform.value, machine.value, options);
+  checkTransport(platform.value, machine.value, uses.device);
+  checkProvided(platform.value, machine.value);
+  checkSimulatedOptions(platform.value, machine.value);
   checkExec(platform.value, uses.workload?.disruptions ?? []);
   checkMemory(machine.value, platform.value.plugin.needs);
   checkAddressing(platform.value, machine.value, uses.device);
@@ -129,12 +132,11 @@ export function issuesOf(kind: PluginKind, use: PluginUse, error: unknown): read
 
 /** Throws {@link LocatedPluginError} `ERR_PLUGIN_FACILITY` where the machine lacks what the platform asks for. */
 export async function checkFacilities(
-  platform: PlatformPlugin,
-  use: PluginUse,
-  machine: MachinePlugin,
+  { use, plugin: platform }: CheckedPlugin<'platform'>,
+  machine: CheckedPlugin<'machine'>,
   options: ResolutionOptions,
 ): Promise<void> {
-  const message = lacking(platform, machine);
+  const message = lacking(platform, machine.plugin);
   if (message === undefined) return;
   const installed = await installedPlugins(resolutionBases(use.location.file, options));
   const fitting = installed.filter(
@@ -143,6 +145,15 @@ export async function checkFacilities(
   const names = fitting.map((plugin) => plugin.use);
   const hint = names.length === 0 ? 'no installed machine has it' : `machine.use can be ${names.join(' or ')}`;
   throw new LocatedPluginError('platform', use, { code: 'ERR_PLUGIN_FACILITY', message, hint });
+}
+
+/** Throws {@link LocatedPluginError} `ERR_PLUGIN_FACILITY` where the machine lacks it with these options. */
+function checkProvided({ use, plugin: platform }: CheckedPlugin<'platform'>, machine: CheckedPlugin<'machine'>): void {
+  const ofMachine = (): unknown => machine.plugin.facilityProblem?.(platform.needs, machine.options);
+  const answer = runHookSync('machine', machine.use, 'facilityProblem', ofMachine);
+  const problem = checkMachineProblem(machine.use, 'facilityProblem', answer);
+  if (problem === undefined) return;
+  throw new LocatedPluginError('platform', use, { code: 'ERR_PLUGIN_FACILITY', ...problem });
 }
 
 /**
@@ -155,7 +166,7 @@ function checkMemory({ use, plugin, options }: CheckedPlugin<'machine'>, needs: 
   const ofMachine = (): unknown => plugin.memoryProblem?.(memory, options, needs);
   const answer = runHookSync('machine', use, 'memoryProblem', ofMachine);
   const isOwn = plugin.memoryProblem !== undefined;
-  const problem = checkMemoryProblem(use, answer) ?? (isOwn ? undefined : memorySizeProblem(memory));
+  const problem = checkMachineProblem(use, 'memoryProblem', answer) ?? (isOwn ? undefined : memorySizeProblem(memory));
   if (problem === undefined) return;
   const message = `${problem.message}: ${problem.hint}`;
   const place = { location: use.locate(['memory'], 'value'), text: formatByteSize(memory) };

@@ -38,7 +38,8 @@ export function renameOptions(use: PluginUse, renamed: Readonly<Record<string, s
   return { options, warnings, sourcePath };
 }
 
-function has(options: unknown, path: readonly string[]): boolean {
+/** Whether options have one at this path. */
+export function has(options: unknown, path: readonly string[]): boolean {
   return (
     path.length === 0 ||
     (isRecord(options) && Object.hasOwn(options, path[0]!) && has(options[path[0]!], path.slice(1)))

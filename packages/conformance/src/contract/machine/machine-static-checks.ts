@@ -54,6 +54,28 @@ export const MACHINE_STATIC_CHECKS: readonly ContractCheck<MachinePluginSubject>
     },
   },
   {
+    name: 'says what it lacks with its options, and what its hardware is',
+    duty:
+      'MachinePlugin.facilityProblem: why the machine does not have one of these facilities with these options, and ' +
+      'what to do; MachinePlugin.simulatedAs: what these options say of the hardware',
+    advice: 'return a message and a hint, or undefined; and the options of the platform by name',
+    async run(subject) {
+      const { plugin } = subject;
+      const { provides } = plugin;
+      const says = 'facilityProblem' in plugin || 'simulatedAs' in plugin;
+      if (provides === 'simulated' || !says)
+        skipCheck('the machine has each facility with all options, and they say nothing of it');
+      const options = await machineOptions(subject);
+      for (const facility of provides) {
+        const problem = plugin.facilityProblem?.([facility], options);
+        if (problem !== undefined)
+          assert.ok(problem.message && problem.hint, 'a problem has a message, and a hint says what to do');
+        const hardware = plugin.simulatedAs?.([facility], options) ?? {};
+        assert.ok(typeof hardware === 'object' && !Array.isArray(hardware), 'the hardware is options by name');
+      }
+    },
+  },
+  {
     name: 'takes the memory that it is booted with',
     duty: 'MachinePlugin.memoryProblem: why the machine cannot have so much memory; undefined where it can',
     advice: 'compare with what boot really allocates',

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
-import { facilityName, isCodedError } from '@virtio-platform/core';
+import { facilityName, isCodedError, type PlatformPlugin } from '@virtio-platform/core';
 import { coversMemoryOneToOne, FaultLog } from '@virtio-platform/core/address-space';
 import { DmaDirection, probeCoherentIdentity, probeIdentity } from '@virtio-platform/core/dma';
 import { GuestMemory, PAGE_SIZE } from '@virtio-platform/core/memory';
 import { skipCheck, type ContractCheck } from '../../contract-check.ts';
 import { deviceRead, deviceWrite, hex, mapBuffer, pattern, reaches, regionAddress } from '../dma/dma-trial.ts';
-import { checkOptions } from '../../testing/open-plugin.ts';
+import { checkOptions, openPlatform } from '../../testing/open-plugin.ts';
 import { MAPPING_CAPACITY, openSubject, promisedAccess, type PlatformPluginSubject } from './platform-subject.ts';
 
 /** The duties of a platform's hardware in software, and of traits that the device's side shows to be true. */
@@ -41,6 +41,27 @@ export const HARDWARE_CHECKS: readonly ContractCheck<PlatformPluginSubject>[] = 
       const memory = new GuestMemory(new SharedArrayBuffer(subject.memory));
       const { facilities } = plugin.simulate(memory, await checkOptions(plugin, subject.options));
       for (const need of plugin.needs) assert.ok(facilities.has(need), `${facilityName(need)} is simulated`);
+    },
+  },
+  {
+    name: 'reads in `simulate` alone what it calls simulated',
+    duty: 'PlatformPlugin.simulatedOptions: options that only `simulate` reads, each by its dotted path',
+    advice: 'list the options of the simulated hardware, and none that `register` or the platform reads',
+    async run(subject) {
+      const { plugin, memory, addressing } = subject;
+      if (plugin.simulate === undefined || plugin.simulatedOptions === undefined)
+        skipCheck('the plugin calls no option simulated');
+      const options = await checkOptions(plugin, subject.options);
+      const read: string[] = [];
+      const watched = plugin.simulatedOptions.reduce<unknown>(
+        (whole, option) => watchOption(whole, option.split('.'), () => read.push(option)),
+        options,
+      );
+      const simulated: PlatformPlugin = { ...plugin, simulate: (guest) => plugin.simulate!(guest, options) };
+      const { openMapping, dispose } = openPlatform(simulated, watched, { memory, addressing });
+      openMapping(0, MAPPING_CAPACITY).dispose();
+      dispose();
+      assert.deepEqual(read, [], 'options that the platform itself reads have an effect on every machine');
     },
   },
   {
@@ -258,4 +279,24 @@ function exhaust(memory: GuestMemory): readonly number[] {
     }
   }
   return taken;
+}
+
+/** A copy of options that tells when the one at `path` is read; of one with parts, when a part is. */
+function watchOption(options: unknown, [key, ...rest]: readonly string[], tell: () => void): unknown {
+  if (typeof options !== 'object' || options === null) return options;
+  const descriptors = Object.getOwnPropertyDescriptors(options);
+  const watched = key === undefined ? Object.keys(descriptors) : [key];
+  for (const name of watched) {
+    const value: unknown = Reflect.get(options, name);
+    const isWhole = rest.length === 0 && (key === undefined || typeof value !== 'object');
+    const inner = isWhole ? value : watchOption(value, rest, tell);
+    descriptors[name] = {
+      enumerable: true,
+      get: () => {
+        if (isWhole) tell();
+        return inner;
+      },
+    };
+  }
+  return Object.defineProperties({}, descriptors);
 }

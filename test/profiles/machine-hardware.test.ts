@@ -1,0 +1,92 @@
+import { checkPlugins, loadProfile, type ProfileObject } from '@virtio-platform/profile';
+import { describe, expect, it } from 'vitest';
+
+const QEMU = '@virtio-platform/machine-qemu';
+const SIMULATED = '@virtio-platform/machine-simulated';
+const VHOST_USER = { use: '@virtio-platform/machine-vhost-user', socket: './back-end.sock' };
+const VFIO = { use: '@virtio-platform/machine-vfio', device: '0000:00:03.0' };
+
+/** Loads a profile, and has its plugins checked against each other, as `check` does. */
+async function check(platform: string, options: object, machine: object, device: object = {}): Promise<unknown> {
+  const profile: ProfileObject = {
+    profile: 'machine-hardware',
+    platform: { use: `@virtio-platform/platform-${platform}`, ...options },
+    machine: { memory: '256MiB', ...machine },
+    device: { type: 'entropy', ...device },
+    workload: { kind: 'read', requests: 1, depth: 1, blockSize: '64B' },
+  };
+  try {
+    await checkPlugins(await loadProfile(profile));
+    return undefined;
+  } catch (error) {
+    return error;
+  }
+}
+
+const Q35 = { use: QEMU, board: 'q35' };
+const PSERIES = { use: QEMU, board: 'pseries' };
+
+describe('a profile that describes simulated hardware', () => {
+  it.each([
+    ['amd-iommu', { unit: { eventLog: false } }, { ...Q35, iommu: 'amd' }, ['unit']],
+    ['intel-iommu', { unit: { cachingMode: true } }, { ...Q35, iommu: 'intel' }, ['unit']],
+    // What it says is the default, and QEMU's.
+    ['intel-iommu', { unit: { passThrough: true } }, { ...Q35, iommu: 'intel' }, ['unit']],
+    ['smmuv3', { unit: { outputBits: 40 } }, { use: QEMU, board: 'virt', iommu: 'smmuv3' }, ['unit']],
+    ['virtio-iommu', { unit: { probe: false } }, { ...Q35, iommu: 'virtio' }, ['unit']],
+    ['pseries', { hypervisor: 'kvm', dynamicWindows: 'none' }, PSERIES, ['hypervisor', 'dynamicWindows']],
+    ['pseries', { failures: { invalidation: { every: 3 } } }, PSERIES, ['failures.invalidation']],
+    ['sev', { failures: { conversion: { every: 3 } } }, Q35, ['failures']],
+    ['vfio', { container: 'type1', memoryLockLimit: '1MiB' }, VHOST_USER, ['memoryLockLimit']],
+    ['vfio', { container: 'type1', entryLimit: 9, capIpcLock: true }, VFIO, ['capIpcLock', 'entryLimit']],
+  ])('is refused for %s with %j on a machine that has its own', async (platform, options, machine, paths) => {
+    expect(await check(platform, options, { ...machine })).toMatchObject({
+      code: 'ERR_PLUGIN_OPTIONS',
+      issues: paths.map((path) => ({
+        path: `platform.${path}`,
+        message: expect.stringMatching(/^has no effect on machine [a-z-]+: it describes simulated hardware$/),
+      })),
+    });
+    expect(await check(platform, options, { use: SIMULATED })).toBeUndefined();
+  });
+
+  it('may have failures that the platform itself makes, on each machine', async () => {
+    const failures = { hypercall: { every: 3 } };
+    expect(await check('pseries', { failures, multiTce: false }, PSERIES)).toBeUndefined();
+  });
+});
+
+describe('a board of QEMU without what the platform needs', () => {
+  it.each([
+    ['amd-iommu', { ...Q35, iommu: 'intel' }, /q35 with machine\.iommu: intel does not have an AMD IOMMU/],
+    ['intel-iommu', Q35, /q35 does not have VT-d/],
+    ['virtio-iommu', PSERIES, /pseries does not have a virtio-iommu/],
+    ['pseries', Q35, /q35 does not have TCE tables/],
+    ['sev', { use: QEMU, board: 'virt' }, /virt does not have protected memory/],
+    ['smmuv3', { use: QEMU, board: 'virt', iommu: 'virtio' }, /does not have an SMMUv3/],
+  ])('is refused at check for %s on %j', async (platform, machine, message) => {
+    expect(await check(platform, {}, machine)).toMatchObject({
+      code: 'ERR_PLUGIN_FACILITY',
+      message: expect.stringMatching(message),
+      hint: expect.stringMatching(/^use machine\./),
+    });
+  });
+});
+
+describe('a transitional device', () => {
+  const transitional = { interface: 'transitional' };
+
+  it.each([
+    { use: SIMULATED, transport: 'mmio' },
+    { use: QEMU, board: 'microvm' },
+  ])('is refused on %j, whose register Version states one interface', async (machine) => {
+    expect(await check('legacy', {}, machine, transitional)).toMatchObject({
+      code: 'ERR_PLUGIN_TRANSPORT',
+      issues: [{ path: 'device.interface', message: expect.stringContaining('Version is 1 or 2') }],
+    });
+  });
+
+  it.each([{ use: SIMULATED }, { use: SIMULATED, transport: 'channel-io' }, Q35])('is on %j', async (machine) => {
+    expect(await check('legacy', {}, machine, transitional)).toBeUndefined();
+  });
+});
