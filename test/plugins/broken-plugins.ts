@@ -399,6 +399,21 @@ right.premap = (...buffer) => Object.assign(premap(...buffer), { syncForDevice()
     CONTRACT,
     'recordedFaults',
   ),
+  'address-ranges': platform(
+    'its `addressRanges` gave an object with the wrong kind (window, pool or interrupts, not "interrupt")',
+    `export default having({ addressRanges: [
+  { what: 'range', kind: 'interrupts', deviceAddress: 0n, length: 16, ofEveryDevice: true },
+  { what: 'range', kind: 'interrupt', deviceAddress: 16n, length: 16 },
+] });`,
+    CONTRACT,
+    'addressRanges',
+  ),
+  'address-ranges-of': platform(
+    'its `addressRanges` gave an object with the wrong ofEveryDevice (true or false, or nothing, not "some")',
+    "export default having({ addressRanges: [{ what: 'range', kind: 'interrupts', deviceAddress: 0n, length: 1, ofEveryDevice: 'some' }] });",
+    CONTRACT,
+    'addressRanges',
+  ),
   'bounce-pool': platform(
     'its `bouncePool` gave an object with the wrong slots (a whole number from 0 on, not "many")',
     "export default having({ bouncePool: { slots: 'many', used: 0, highWater: 0, exhausted: 0 } });",

@@ -20,7 +20,10 @@ export type FaultCause =
   | 'access-denied'
   /** The device has fewer address bits than the address: it would put another one on the bus. */
   | 'beyond-mask'
-  /** An interrupt of the device, which is a write to addresses of its own, and which the IOMMU does not let through. */
+  /**
+   * An interrupt of the device, which the IOMMU does not let through: a write to addresses that are no memory, which
+   * the platform states (`Platform.addressRanges`).
+   */
   | 'interrupt-blocked'
   /** The ring is not one run of memory, as this device needs it. */
   | 'not-contiguous'

@@ -44,7 +44,8 @@ export interface Platform {
   readonly statistics?: PlatformStatistics | undefined;
 
   /**
-   * The ranges of addresses that the device has: windows and pools. Read at the end of a run, as {@link statistics}.
+   * The ranges of addresses that the device has. Interrupts are there from the start and do not change. Windows and
+   * pools are read at the end of a run, as {@link statistics}.
    */
   readonly addressRanges?: readonly AddressRange[] | undefined;
 

@@ -8,6 +8,7 @@ import { guardRules } from './guarded-rules.ts';
 import { guardTraits } from './guarded-traits.ts';
 import {
   checkMembers,
+  isBoolean,
   isCount,
   isFunction,
   isOneOf,
@@ -43,10 +44,11 @@ const FAULT: readonly MemberCheck[] = [
 
 const RANGE: readonly MemberCheck[] = [
   ['what', isText, 'a text'],
-  ['kind', isOneOf('window', 'pool'), 'window or pool'],
+  ['kind', isOneOf('window', 'pool', 'interrupts'), 'window, pool or interrupts'],
   ['deviceAddress', (value) => typeof value === 'bigint' && value >= 0n, 'a bigint from 0 on'],
   ['address', orAbsent(isCount), 'a whole number from 0 on, or nothing'],
   ['length', isCount, 'a whole number from 0 on'],
+  ['ofEveryDevice', orAbsent(isBoolean), 'true or false, or nothing'],
 ];
 
 /**

@@ -2,11 +2,18 @@ import { describeValue } from '@virtio-platform/core';
 import { DMA_PATHS } from '@virtio-platform/core/dma';
 import { DECIDING_FACTS, type MappingSteps, type PlatformTraits } from '@virtio-platform/core/negotiation';
 import { isRecord, type UnknownRecord } from '../source/unknown-value.ts';
-import { checkMembers, isOneOf, isText, orAbsent, type GivenObject, type MemberCheck } from './member-check.ts';
+import {
+  checkMembers,
+  isBoolean,
+  isOneOf,
+  isText,
+  orAbsent,
+  type GivenObject,
+  type MemberCheck,
+} from './member-check.ts';
 import { runHookSync } from './run-hook.ts';
 import { contractError } from './thrown-by-plugin.ts';
 
-const isBoolean = (value: unknown): boolean => typeof value === 'boolean';
 const isWidth = (value: unknown): boolean => Number.isInteger(value) && Number(value) >= 1 && Number(value) <= 64;
 
 const STEPS: readonly (keyof MappingSteps)[] = ['map', 'unmap', 'region', 'release', 'access'];

@@ -54,6 +54,11 @@ export function isCount(value: unknown): boolean {
   return Number.isSafeInteger(value) && Number(value) >= 0;
 }
 
+/** Tells whether a member is true or false. */
+export function isBoolean(value: unknown): boolean {
+  return typeof value === 'boolean';
+}
+
 /** Tells whether a member is a set of features, of any installed copy of the core. */
 export function isFeatureSet(value: unknown): boolean {
   return isRecord(value) && typeof value['bits'] === 'bigint' && typeof value['has'] === 'function';
