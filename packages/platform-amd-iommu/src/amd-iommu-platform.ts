@@ -1,4 +1,4 @@
-import { IommuPlatform, plainDeviceRule, type IommuFacts } from '@virtio-platform/core';
+import { IommuPlatform, plainDeviceRule, type AddressRange, type IommuFacts } from '@virtio-platform/core';
 import type { DeviceAddressing, DomainKind } from '@virtio-platform/core/dma';
 import { LeakLog, type GuestMemory } from '@virtio-platform/core/memory';
 import type { NegotiationRule } from '@virtio-platform/core/negotiation';
@@ -7,6 +7,7 @@ import { openDomain, type OpenedDomain } from './domain/opened-domain.ts';
 import { MAPPING_STEPS } from './mapping-steps.ts';
 import type { AmdIommuFacility } from './unit/amd-facility.ts';
 import type { AmdFault } from './unit/amd-fault.ts';
+import { INTERRUPT_END, INTERRUPT_START } from './unit/amd-registers.ts';
 import { FailingAmdFacility } from './unit/failing-amd-facility.ts';
 
 const ADDRESS_MEANINGS: Readonly<Record<DomainKind, string>> = {
@@ -42,6 +43,18 @@ export class AmdIommuPlatform extends IommuPlatform<AmdFault, OpenedDomain> {
     super(domain, openDomain(seen, memory, options, leaks, addressing), leaks);
     this.#options = options;
     this.rules = amdIommuRules(options);
+  }
+
+  /** The unit translates no address of an interrupt. */
+  override get addressRanges(): readonly AddressRange[] {
+    const interrupts: AddressRange = {
+      what: 'interrupt range of a PC',
+      kind: 'interrupts',
+      deviceAddress: BigInt(INTERRUPT_START),
+      length: INTERRUPT_END - INTERRUPT_START,
+      ofEveryDevice: this.#options.confinesEveryDevice,
+    };
+    return [...super.addressRanges, interrupts];
   }
 
   protected facts(): IommuFacts {

@@ -99,7 +99,24 @@ describe('AmdIommuPlatform', () => {
     const mapping = guest.openMapping();
     const { low } = map(guest, mapping, guest.memory.allocate(PAGE), PAGE);
     expect([low, guest.writes(low)]).toEqual([2 * MIB - PAGE, true]);
-    expect(guest.platform.addressRanges).toMatchObject([{ deviceAddress: BigInt(PAGE), length: 2 * MIB - PAGE }]);
+    const [range] = guest.platform.addressRanges;
+    expect(range).toMatchObject({ deviceAddress: BigInt(PAGE), length: 2 * MIB - PAGE });
+  });
+
+  it.each([
+    ['translated', true],
+    ['pass-through', false],
+  ])('states the addresses of interrupts in a domain that is %s', (domain, confinesEveryDevice) => {
+    const { platform } = startGuest({ domain, confinesEveryDevice });
+    expect(platform.addressRanges.filter(({ kind }) => kind === 'interrupts')).toEqual([
+      {
+        what: 'interrupt range of a PC',
+        kind: 'interrupts',
+        deviceAddress: 0xfee0_0000n,
+        length: 0x10_0000,
+        ofEveryDevice: confinesEveryDevice,
+      },
+    ]);
   });
 
   it.each([

@@ -1,4 +1,4 @@
-import { IommuPlatform, plainDeviceRule, type IommuFacts } from '@virtio-platform/core';
+import { IommuPlatform, plainDeviceRule, type AddressRange, type IommuFacts } from '@virtio-platform/core';
 import type { DeviceAddressing, DomainKind } from '@virtio-platform/core/dma';
 import { LeakLog, type GuestMemory } from '@virtio-platform/core/memory';
 import { REFERENCES, type NegotiationRule } from '@virtio-platform/core/negotiation';
@@ -10,6 +10,7 @@ import { FailingInvalidationQueue } from './unit/failing-invalidation-queue.ts';
 import { FailingVtdFacility } from './unit/failing-vtd-facility.ts';
 import type { VtdFacility } from './unit/vtd-facility.ts';
 import type { VtdFault } from './unit/vtd-fault.ts';
+import { INTERRUPT_END, INTERRUPT_START } from './unit/vtd-registers.ts';
 
 const ADDRESS_MEANINGS: Readonly<Record<DomainKind, string>> = {
   translated:
@@ -44,6 +45,18 @@ export class IntelIommuPlatform extends IommuPlatform<VtdFault, OpenedDomain> {
     this.#options = options;
     this.#freeFormer = freeFormer;
     this.rules = [...intelIommuRules(options), ...(taken === undefined ? [] : [takeoverRule(taken)])];
+  }
+
+  /** The unit translates no address of an interrupt, whether it remaps interrupts or not. */
+  override get addressRanges(): readonly AddressRange[] {
+    const interrupts: AddressRange = {
+      what: 'interrupt range of a PC',
+      kind: 'interrupts',
+      deviceAddress: BigInt(INTERRUPT_START),
+      length: INTERRUPT_END - INTERRUPT_START,
+      ofEveryDevice: this.#options.confinesEveryDevice,
+    };
+    return [...super.addressRanges, interrupts];
   }
 
   override dispose(): void {

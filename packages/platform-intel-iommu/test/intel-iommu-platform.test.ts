@@ -163,6 +163,23 @@ describe('IntelIommuPlatform', () => {
     expect(memory.allocated).toBe(0);
   });
 
+  it.each([
+    [{}, false],
+    [{ domain: 'pass-through', confinesEveryDevice: true }, true],
+    [{ invalidation: 'queued', interruptRemapping: true, unit: { interruptRemapping: true } }, false],
+  ])('states the addresses of interrupts, remapped or not: %j', (options, ofEveryDevice) => {
+    const { platform } = startGuest(options);
+    expect(platform.addressRanges.filter(({ kind }) => kind === 'interrupts')).toEqual([
+      {
+        what: 'interrupt range of a PC',
+        kind: 'interrupts',
+        deviceAddress: 0xfee0_0000n,
+        length: 0x10_0000,
+        ofEveryDevice,
+      },
+    ]);
+  });
+
   it('stops translation and frees its tables', () => {
     const guest = startGuest();
     guest.openMapping().allocateCoherent(PAGE, PAGE).release();

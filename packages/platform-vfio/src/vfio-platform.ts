@@ -30,6 +30,7 @@ export class VfioPlatform implements Platform {
   readonly #addressing: DeviceAddressing;
   readonly #mappings: VfioDmaMapping[] = [];
   #iovas: IovaSpace | undefined;
+  #interrupts: readonly AddressRange[] | undefined;
 
   constructor(
     options: VfioOptions,
@@ -104,13 +105,11 @@ export class VfioPlatform implements Platform {
   }
 
   get addressRanges(): readonly AddressRange[] {
-    const ranges = this.#iovas?.ranges ?? [];
-    return ranges.map(({ start, size }) => ({
-      what: 'I/O virtual addresses',
-      kind: 'window',
-      deviceAddress: BigInt(start),
-      length: size,
-    }));
+    const windows = (this.#iovas?.ranges ?? []).map(({ start, size }) =>
+      rangeOf('I/O virtual addresses', 'window', start, size),
+    );
+    this.#interrupts ??= this.#askForInterrupts();
+    return [...windows, ...this.#interrupts];
   }
 
   dispose(): void {
@@ -120,6 +119,12 @@ export class VfioPlatform implements Platform {
     this.#iovas = undefined;
   }
 
+  #askForInterrupts(): readonly AddressRange[] {
+    const info = this.#container.info();
+    const known = ('interruptRanges' in info && info.interruptRanges) || [];
+    return known.map(({ start, end }) => rangeOf('interrupt range', 'interrupts', start, end + 1 - start));
+  }
+
   /** Called for the first mapping, so that a device that negotiation refuses leaves the container unchanged. */
   #openIovaSpace(): IovaSpace {
     const { iovaStart, window } = this.#options;
@@ -127,6 +132,10 @@ export class VfioPlatform implements Platform {
     const behind = addressBits >= 64 ? Infinity : addressEnd(this.#addressing);
     return openIovaSpace(this.#container, { iovaStart, behind, window, memorySize: this.#memory.size });
   }
+}
+
+function rangeOf(what: string, kind: AddressRange['kind'], start: number, length: number): AddressRange {
+  return { what, kind, deviceAddress: BigInt(start), length };
 }
 
 function numbersOf(

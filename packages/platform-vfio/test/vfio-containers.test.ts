@@ -15,6 +15,7 @@ import {
   type Type1Container,
   type VfioContainer,
   type VfioOptionsInput,
+  type VfioPlatform,
 } from '@virtio-platform/platform-vfio';
 import { startProcess, type UserProcess } from './user-process.ts';
 
@@ -54,6 +55,11 @@ function open<Container extends VfioContainer = Type1Container>(
 function openIn(input: VfioOptionsInput, capacity: number): DmaMapping {
   const { platform } = startProcess<SpaprContainer>({ container: 'spapr-v2', memoryLockLimit: '64MiB', ...input });
   return platform.openMapping('translated', { queue: 0, capacity });
+}
+
+/** The ranges of a process that has mapped nothing. */
+function rangesOf(input: VfioOptionsInput): VfioPlatform['addressRanges'] {
+  return startProcess<VfioContainer>(input).platform.addressRanges;
 }
 
 function addressOf(words: Uint32Array): number {
@@ -251,6 +257,31 @@ describe('a process with a container of spapr-v2', () => {
     );
     container.removeWindow(HIGH);
     expect(map().limits.addressBits).toBe(60);
+  });
+});
+
+describe('the addresses of interrupts', () => {
+  it.each(['type1', 'type1v2', 'iommufd', 'iommufd-type1', 'iommufd-type1v2'] as const)(
+    'are stated before anything is mapped, and reserved ones are no interrupts: %s',
+    (container) => {
+      expect(rangesOf({ container, reserved: [{ start: 0, size: '1MiB' }] })).toEqual([
+        { what: 'interrupt range', kind: 'interrupts', deviceAddress: 0xfee0_0000n, length: 0x10_0000 },
+      ]);
+    },
+  );
+
+  it.each(['spapr-v1', 'spapr-v2'] as const)('are none on POWER: %s', (container) => {
+    expect(rangesOf({ container, memoryLockLimit: '1GiB' })).toEqual([]);
+  });
+
+  it('are not known where the kernel does not tell them', () => {
+    const { platform } = startProcess({}, (container) =>
+      Object.assign(Object.create(container), {
+        type: container.type,
+        info: () => ({ ...container.info(), interruptRanges: undefined }),
+      }),
+    );
+    expect(platform.addressRanges).toEqual([]);
   });
 });
 

@@ -1,10 +1,16 @@
-import { IommuPlatform, plainDeviceRule, type IommuFacts, type PlatformStatistics } from '@virtio-platform/core';
+import {
+  IommuPlatform,
+  plainDeviceRule,
+  type AddressRange,
+  type IommuFacts,
+  type PlatformStatistics,
+} from '@virtio-platform/core';
 import type { DeviceAddressing } from '@virtio-platform/core/dma';
 import { LeakLog, type GuestMemory } from '@virtio-platform/core/memory';
 import type { NegotiationRule } from '@virtio-platform/core/negotiation';
 import { openDomain, type OpenedDomain } from './domain/opened-domain.ts';
 import { MAPPING_STEPS } from './mapping-steps.ts';
-import type { ReservedRegion } from './unit/reserved-regions.ts';
+import { interruptRanges, type ReservedRegion } from './unit/reserved-regions.ts';
 import type { VirtioIommuFacility } from './unit/virtio-iommu-facility.ts';
 import type { VirtioIommuFault } from './unit/virtio-iommu-fault.ts';
 import type { Domain, VirtioIommuOptions } from './virtio-iommu-options.ts';
@@ -41,6 +47,11 @@ export class VirtioIommuPlatform extends IommuPlatform<VirtioIommuFault, OpenedD
   /** The reserved regions of the device, as PROBE told them. */
   get reserved(): readonly ReservedRegion[] {
     return this.domain?.reserved ?? [];
+  }
+
+  /** The unit says by PROBE which reserved regions are those of interrupts. */
+  override get addressRanges(): readonly AddressRange[] {
+    return [...super.addressRanges, ...interruptRanges(this.reserved)];
   }
 
   /** Events of the unit so far, those of other endpoints not counted, and its reserved regions. */

@@ -15,6 +15,10 @@ function start(given: object = {}, megabytes = 4): RunningGuest {
   return { ...guest, platform: new VirtioIommuPlatform(guest.options, guest.memory, guest.unit) };
 }
 
+function interruptsOf({ platform }: RunningGuest): VirtioIommuPlatform['addressRanges'] {
+  return platform.addressRanges.filter(({ kind }) => kind === 'interrupts');
+}
+
 const words = new Uint32Array(2);
 const bytes = new Uint8Array(16);
 
@@ -153,6 +157,13 @@ describe('reserved regions', () => {
     expect(space.write(0xfee0_0000, 0, bytes, 0, 4)).toBe(false);
     expect(platform.recordedFaults()).toEqual([]);
     expect(platform.traits.interruptsExposed).toBe(true);
+  });
+
+  it('of interrupts are stated as such, and others are not', () => {
+    expect(interruptsOf(start({ unit }))).toEqual([
+      { what: 'MSI region of the unit', kind: 'interrupts', deviceAddress: 0xfee0_0000n, length: 0x10_0000 },
+    ]);
+    expect(interruptsOf(start({ unit: { reserved: [unit.reserved[0]] } }))).toEqual([]);
   });
 });
 

@@ -70,6 +70,8 @@ export interface VfioIommuInfo {
   readonly lockedBytes?: number | undefined;
   /** The ranges that cannot be mapped, for messages; `undefined` where this is not known. */
   readonly reservedRanges?: readonly IovaRange[] | undefined;
+  /** Of those the ranges in which the write of a device is an interrupt; `undefined` where this is not known. */
+  readonly interruptRanges?: readonly IovaRange[] | undefined;
 }
 
 /**
@@ -179,6 +181,8 @@ export interface IoasInfo {
   readonly lockedBytes?: number | undefined;
   /** The ranges that cannot be mapped, for messages; `undefined` where this is not known. */
   readonly reservedRanges?: readonly IovaRange[] | undefined;
+  /** Of those the ranges in which the write of a device is an interrupt; `undefined` where this is not known. */
+  readonly interruptRanges?: readonly IovaRange[] | undefined;
 }
 
 /**

@@ -270,9 +270,11 @@ export class IovaAperture {
   readonly ranges: readonly IovaRange[];
   /** The ranges that cannot be mapped. */
   readonly reserved: readonly IovaRange[];
+  /** Of those the one of interrupts. */
+  readonly interrupts: readonly IovaRange[] = [INTERRUPT_RANGE];
 
   constructor(addressWidth: number, reserved: readonly IovaRange[]) {
-    this.reserved = [INTERRUPT_RANGE, ...reserved];
+    this.reserved = [...this.interrupts, ...reserved];
     let ranges: IovaRange[] = [{ start: 0, end: 2 ** addressWidth - 1 }];
     for (const hole of this.reserved) ranges = ranges.flatMap((range) => without(range, hole));
     this.ranges = ranges;

@@ -94,6 +94,7 @@ export class SimulatedIoas implements IommufdIoas, SharedContainer {
       memoryLockLimit: this.#lock.limit,
       lockedBytes: this.#lock.countedBytes,
       reservedRanges: this.#aperture.reserved,
+      interruptRanges: this.#aperture.interrupts,
     };
   }
 

@@ -82,6 +82,7 @@ export class SimulatedType1Container implements Type1Container, SharedContainer 
       memoryLockLimit: this.#lock.limit,
       lockedBytes: this.#lock.countedBytes,
       reservedRanges: this.#aperture.reserved,
+      interruptRanges: this.#aperture.interrupts,
     };
   }
 

@@ -1,3 +1,4 @@
+import type { AddressRange } from '@virtio-platform/core/dma';
 import {
   PROPERTY_HEAD_BYTES,
   PROPERTY_NONE,
@@ -13,6 +14,21 @@ export interface ReservedRegion {
   readonly kind: 'reserved' | 'msi';
   readonly start: bigint;
   readonly end: bigint;
+}
+
+/**
+ * The regions of interrupts, as a platform states them. A unit may reserve all of 64 bits: a range ends after the most
+ * bytes that a number holds exactly.
+ */
+export function interruptRanges(regions: readonly ReservedRegion[]): AddressRange[] {
+  return regions
+    .filter(({ kind }) => kind === 'msi')
+    .map(({ start, end }) => ({
+      what: 'MSI region of the unit',
+      kind: 'interrupts',
+      deviceAddress: start,
+      length: Math.min(Number(end - start + 1n), Number.MAX_SAFE_INTEGER),
+    }));
 }
 
 /**

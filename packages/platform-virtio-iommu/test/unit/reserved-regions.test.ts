@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { readReservedRegions } from '../../src/unit/reserved-regions.ts';
+import { interruptRanges, readReservedRegions } from '../../src/unit/reserved-regions.ts';
 
 /** A property: type, length, and the body. */
 function property(type: number, length: number, body: readonly number[] = []): number[] {
@@ -42,5 +42,20 @@ describe('the properties of an endpoint', () => {
     ['half a head', [1, 0, 20]],
   ])('with %s give no region', (_what, bytes) => {
     expect(readReservedRegions(Uint8Array.from(bytes))).toEqual([]);
+  });
+});
+
+describe('the regions of interrupts', () => {
+  it('are ranges of exact length, up to the longest that a number holds', () => {
+    const regions = [
+      { kind: 'msi', start: 0x0802_0000n, end: 0x0802_0fffn },
+      { kind: 'reserved', start: 0n, end: 0xfffn },
+      { kind: 'msi', start: 0n, end: 2n ** 64n - 1n },
+    ] as const;
+    const common = { what: 'MSI region of the unit', kind: 'interrupts' };
+    expect(interruptRanges(regions)).toEqual([
+      { ...common, deviceAddress: 0x0802_0000n, length: 0x1000 },
+      { ...common, deviceAddress: 0n, length: 2 ** 53 - 1 },
+    ]);
   });
 });
