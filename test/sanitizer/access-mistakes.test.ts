@@ -279,3 +279,51 @@ describe('a driver that reads twice', () => {
     expect(guest.codes()).toEqual([]);
   });
 });
+
+describe('an interrupt of a device', () => {
+  const RANGE = { what: 'interrupt range', kind: 'interrupts', deviceAddress: 0x10_0000n, length: 0x1000 } as const;
+
+  /** A guest without an IOMMU, where everything is let through. */
+  function guestWithInterrupts(device = 'block'): WrongGuest {
+    const guest = new WrongGuest('legacy');
+    guest.sanitizer.interrupts([RANGE], device);
+    return guest;
+  }
+
+  it.each([0x10_0000, 0x10_0ffc])('is no finding where the unit lets it through: at 0x%x', (low) => {
+    const guest = guestWithInterrupts();
+    expect(guest.space.write(low, 0, new Uint8Array(4).fill(7), 0, 4)).toBe(true);
+    expect([guest.raw.u8[low], guest.codes()]).toEqual([7, []]);
+  });
+
+  it.each([
+    ['two words', 0x10_0000, 0, 8],
+    ['half a word', 0x10_0000, 0, 2],
+    ['a word across two', 0x10_0002, 0, 4],
+  ])('is not %s, which is a finding that says where', (_what, low, high, length) => {
+    const guest = guestWithInterrupts();
+    guest.space.write(low, high, new Uint8Array(8), 0, length);
+    expect(expectFinding(guest, 'DMA-DEVICE-UNMAPPED', { queue: undefined }, HERE).what).toBe(
+      `the device wrote ${length} bytes at an address of the interrupt range, where nothing can be mapped`,
+    );
+  });
+
+  it.each([
+    ['a word before them', 'block', 0xf_fffc, 0],
+    ['a word behind them', 'block', 0x10_1000, 0],
+    ['a word 4 GiB above', 'block', 0x10_0000, 1],
+    ['a word where only another device has them', 'net', 0x10_0000, 0],
+  ])('is not %s', (_what, device, low, high) => {
+    const guest = guestWithInterrupts(device);
+    guest.space.write(low, high, new Uint8Array(4), 0, 4);
+    expect(expectFinding(guest, 'DMA-DEVICE-UNMAPPED', { queue: undefined }, HERE).what).toBe(
+      'the device wrote 4 bytes at an address where nothing is mapped',
+    );
+  });
+
+  it('is no read', () => {
+    const guest = guestWithInterrupts();
+    guest.space.read(0x10_0000, 0, new Uint8Array(4), 0, 4);
+    expectFinding(guest, 'DMA-DEVICE-UNMAPPED', { queue: undefined }, HERE);
+  });
+});

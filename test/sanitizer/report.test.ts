@@ -5,7 +5,7 @@ import { PassThrough } from 'node:stream';
 import { runCommandLine } from '@virtio-platform/cli';
 import { DmaSanitizer } from '@virtio-platform/dma-sanitizer';
 import { loadProfile } from '@virtio-platform/profile';
-import { runProfile } from '@virtio-platform/runner';
+import { runProfile, type RunReport } from '@virtio-platform/runner';
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { reportsOf, ROOT, virtioPlatform } from '../command/command.ts';
 /** A device that writes where nothing is mapped, in the middle of a right driver's work. */
@@ -36,6 +36,21 @@ function profile(name: string, rest: string): string {
 /** The write of a device to the addresses of interrupts after so many buffers; one of 4 bytes is an interrupt. */
 function toInterrupts(after: number, length: number): string {
   return `{ after: ${after}, access: write, address: 0xfee00010, length: ${length} }`;
+}
+
+/** Runs a profile under the sanitizer, with these accesses of its device. */
+async function interruptedRun(name: string, rogue: readonly string[], more = ''): Promise<RunReport> {
+  const path = join(folder, 'interrupted.yaml');
+  const lines = [
+    `extends: ${join(ROOT, `profiles/${name}.yaml`)}`,
+    'profile: interrupted',
+    'matrix: []',
+    `machine: { onFault: zeros, rogue: [${rogue.join(', ')}] }`,
+    'workload: { requests: 200 }',
+    'driver: { sanitize: true }',
+  ];
+  writeFileSync(path, `${lines.join('\n')}\n${more}`);
+  return await runProfile(await loadProfile(path));
 }
 
 /** Runs the command in this process, and returns what it printed on a terminal, or on something else. */
@@ -136,9 +151,40 @@ expect: { faults: 3, findings: 1, recorded: 1 }
     const { faults, findings, sanitizer, differences } = await runProfile(await loadProfile(path));
     expect(faults.map(({ cause }) => cause)).toEqual(['interrupt-blocked', 'outside-window', 'interrupt-blocked']);
     expect(findings.map(({ what }) => what)).toEqual([
-      'the device wrote 64 bytes at an address where nothing is mapped',
+      'the device wrote 64 bytes at an address of the interrupt range of a PC, where nothing can be mapped',
     ]);
     expect([sanitizer, differences]).toEqual([{ findings: 1, seesDriver: true, seesDevice: true }, []]);
+  });
+
+  it.each(['intel-iommu', 'amd-iommu', 'virtio-iommu', 'vfio-streaming'])(
+    'has no finding of an interrupt that nothing remaps: %s',
+    async (name) => {
+      const report = await interruptedRun(name, [toInterrupts(100, 4), toInterrupts(110, 4)]);
+      expect([report.sanitizer, report.findings]).toEqual([{ findings: 0, seesDriver: true, seesDevice: true }, []]);
+    },
+  );
+
+  it('has none of an interrupt that comes before the first reset', async () => {
+    const { faults, findings } = await interruptedRun('intel-iommu', [toInterrupts(0, 4)]);
+    expect([faults.length, findings]).toEqual([1, []]);
+  });
+
+  it.each(['smmuv3', 'intel-iommu/plain-device'])(
+    'has a finding of such a write where the address is any other: %s',
+    async (name) => {
+      const { findings } = await interruptedRun(name, [toInterrupts(100, 4)]);
+      expect(findings.map(({ what }) => what)).toEqual([
+        'the device wrote 4 bytes at an address where nothing is mapped',
+      ]);
+    },
+  );
+
+  it('says of no access to interrupts that it is beside a mapping', async () => {
+    const beside = '{ after: 100, access: read, address: 0xfee00000, length: 4 }';
+    const { findings } = await interruptedRun('vfio-streaming', [beside], 'platform: { iovaStart: 0xfedff000 }\n');
+    expect(findings.map(({ what }) => what)).toEqual([
+      'the device read 4 bytes at an address of the interrupt range, where nothing can be mapped',
+    ]);
   });
 
   it('wraps nothing where it is off', async () => {

@@ -1,6 +1,6 @@
 import type { DeviceAddressSpace } from '@virtio-platform/core/address-space';
 import type { Transport } from '@virtio-platform/core/device';
-import type { DmaMapping } from '@virtio-platform/core/dma';
+import type { AddressRange, DmaMapping } from '@virtio-platform/core/dma';
 import type { GuestMemory } from '@virtio-platform/core/memory';
 import type { Virtqueue } from '@virtio-platform/core/queue';
 import { CpuAccessCheck } from './cpu-access-check.ts';
@@ -100,5 +100,13 @@ export class DmaSanitizer {
   addressSpace(inner: DeviceAddressSpace, device: string, writesMemory = false): DeviceAddressSpace {
     this.#state.seesDevice = true;
     return new WatchedAddressSpace(inner, new DeviceAccessCheck(this.#state, device, writesMemory));
+  }
+
+  /**
+   * Says which device addresses are interrupts of a device: no memory, so that a write of one word there is no finding.
+   * The platform knows them (`Platform.addressRanges`), and is there later than {@link addressSpace} is needed.
+   */
+  interrupts(ranges: readonly AddressRange[], device: string): void {
+    this.#state.setInterrupts(device, ranges);
   }
 }

@@ -1,3 +1,4 @@
+import type { AddressRange } from '@virtio-platform/core/dma';
 import type { GuestMemory } from '@virtio-platform/core/memory';
 import { ByteFlag, ByteShadow } from './byte-shadow.ts';
 import { CallStack } from './call-stack.ts';
@@ -68,6 +69,8 @@ export class SanitizerState {
   readonly #enabled = new Set<QueueOwner>();
   /** By queue: the newest request of each descriptor. */
   readonly #newest = new Map<QueueOwner, Map<number, number>>();
+  /** By device: the addresses at which its writes are interrupts. */
+  readonly #interrupts = new Map<string, readonly AddressRange[]>();
   #lastAdded = { id: -1, request: 0 };
   #requests = 0;
   #ids = 0;
@@ -100,6 +103,14 @@ export class SanitizerState {
     for (const owner of this.#enabled) {
       if (owner.device === device && (queue === undefined || owner.queue === queue)) this.#enabled.delete(owner);
     }
+  }
+
+  setInterrupts(device: string, ranges: readonly AddressRange[]): void {
+    this.#interrupts.set(device, ranges);
+  }
+
+  interruptsOf(device: string): readonly AddressRange[] {
+    return this.#interrupts.get(device) ?? [];
   }
 
   nextId(): number {

@@ -1,6 +1,7 @@
 import { setTimeout } from 'node:timers/promises';
 import type { BootedMachine } from '@virtio-platform/core';
 import { blamePlugin, composeRun, type ComposedRun, type Profile } from '@virtio-platform/profile';
+import { interruptRanges, rangesOfDevice } from './report/device-ranges.ts';
 import { checkFaults } from './report/check-faults.ts';
 import { compareExpectation } from './report/compare-expectation.ts';
 import { describeNegotiation, describeRun, newState, reportFaults, type RunState } from './report/describe-run.ts';
@@ -141,6 +142,8 @@ async function drive(
   let session: RunSession;
   try {
     const sanitizer = sanitized?.open(run.machine.memory);
+    // The session resets the device, and what is in flight then may be an interrupt.
+    sanitized?.know(interruptRanges(run));
     const outer = sanitizer && watchedBy(sanitizer, run.profile.device.type.name);
     session = new RunSession(run, recorded.watch(outer, watch?.(run)), recorded);
   } catch (error) {
@@ -203,8 +206,8 @@ async function drive(
     state.statistics = statisticsOf(run);
   });
   step(() => {
-    const { addressRanges: ranges = [], traits } = run.platform;
-    tell({ type: 'addresses', isRestricted: traits.restrictedMemory, ranges });
+    const ranges = rangesOfDevice(run);
+    tell({ type: 'addresses', isRestricted: run.platform.traits.restrictedMemory, ranges });
   });
   step(() => session.dispose());
 }

@@ -1,3 +1,4 @@
+import type { AddressRange } from '@virtio-platform/core';
 import type { DeviceAddressSpace } from '@virtio-platform/core/address-space';
 import type { GuestMemory } from '@virtio-platform/core/memory';
 import { DmaSanitizer, FindingLog, type AddedBuffer, type DmaFinding } from '@virtio-platform/dma-sanitizer';
@@ -33,6 +34,11 @@ export class SanitizedRun {
   /** Looks at what the device does, where the machine lets it. */
   readonly watchDevice = (space: DeviceAddressSpace): DeviceAddressSpace =>
     this.open(space.memory).addressSpace(space, this.#type.name, this.#type.writes === 'memory');
+
+  /** Says which device addresses are interrupts, once there is a platform that knows. */
+  know(interrupts: readonly AddressRange[]): void {
+    this.#sanitizer?.interrupts(interrupts, this.#type.name);
+  }
 
   /** Has `witness` say from here on what each finding is of. */
   attach(witness: FindingWitness): void {

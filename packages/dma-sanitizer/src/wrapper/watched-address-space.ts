@@ -1,10 +1,11 @@
-import type { DeviceAddressSpace, DeviceAccess, FaultCause, FaultLog } from '@virtio-platform/core/address-space';
+import type { DeviceAddressSpace, DeviceAccess, FaultLog } from '@virtio-platform/core/address-space';
+import { rangeAt, type AddressRange } from '@virtio-platform/core/dma';
 import type { GuestMemory } from '@virtio-platform/core/memory';
 import { ByteFlag } from '../byte-shadow.ts';
 import type { SanitizerState } from '../sanitizer-state.ts';
 import type { TrackedMapping } from '../tracked-mapping.ts';
 
-/** Bytes of an interrupt that a device writes: one word. */
+/** Bytes of an interrupt: a device writes one word, at a multiple of that. */
 const INTERRUPT_BYTES = 4;
 
 /** A device's address space that checks every access. It refuses nothing: the platform does. */
@@ -13,15 +14,12 @@ export class WatchedAddressSpace implements DeviceAddressSpace {
   readonly faults: FaultLog;
   readonly #inner: DeviceAddressSpace;
   readonly #check: DeviceAccessCheck;
-  /** The cause of the last fault. */
-  #cause: FaultCause | undefined;
 
   constructor(inner: DeviceAddressSpace, check: DeviceAccessCheck) {
     this.memory = inner.memory;
     this.faults = inner.faults;
     this.#inner = inner;
     this.#check = check;
-    this.faults.watch(({ cause }) => (this.#cause = cause));
   }
 
   get generation(): number {
@@ -34,8 +32,8 @@ export class WatchedAddressSpace implements DeviceAddressSpace {
   }
 
   write(low: number, high: number, source: Uint8Array, at: number, length: number): boolean {
-    if (length === INTERRUPT_BYTES) return this.#writeWord(low, high, source, at);
-    this.#check.access(low, high, length, 'write');
+    // What an interrupt does is between the device and the unit: no driver maps anything for it.
+    if (!this.#check.isInterrupt(low, high, length)) this.#check.access(low, high, length, 'write');
     return this.#inner.write(low, high, source, at, length);
   }
 
@@ -50,14 +48,6 @@ export class WatchedAddressSpace implements DeviceAddressSpace {
 
   reset(): void {
     this.#inner.reset?.();
-  }
-
-  /** Only the fault of a word says that it was an interrupt, which accesses no memory: it is checked behind it. */
-  #writeWord(low: number, high: number, source: Uint8Array, at: number): boolean {
-    this.#cause = undefined;
-    const isWritten = this.#inner.write(low, high, source, at, INTERRUPT_BYTES);
-    if (this.#cause !== 'interrupt-blocked') this.#check.access(low, high, INTERRUPT_BYTES, 'write');
-    return isWritten;
   }
 }
 
@@ -80,6 +70,11 @@ export class DeviceAccessCheck {
     this.#writesMemory = writesMemory;
   }
 
+  /** Whether a write of `length` bytes is an interrupt, and no access to memory. */
+  isInterrupt(low: number, high: number, length: number): boolean {
+    return length === INTERRUPT_BYTES && low % INTERRUPT_BYTES === 0 && this.#interruptsAt(low, high) !== undefined;
+  }
+
   /** Checks an access of `length` bytes at a device address. */
   access(low: number, high: number, length: number, access: DeviceAccess): void {
     if (length === 0) return;
@@ -93,6 +88,10 @@ export class DeviceAccessCheck {
     if (found === undefined && this.#writesMemory) return;
     if (found === undefined) this.#reportUnmapped(low, high, length, access);
     else this.#reportMisuse(found, low, high, length, access);
+  }
+
+  #interruptsAt(low: number, high: number): AddressRange | undefined {
+    return rangeAt(this.#state.interruptsOf(this.#device), addressOf(low, high));
   }
 
   #permits(mapping: TrackedMapping, offset: number, length: number, access: DeviceAccess): boolean {
@@ -135,7 +134,9 @@ export class DeviceAccessCheck {
       const what = `${action} of a buffer that was unmapped before`;
       return state.report('DMA-DEVICE-UNMAPPED', what, { ...details, mapping: before });
     }
-    const beside = state.mappings.besideDeviceAddress(low, high, NEIGHBOURHOOD);
+    const interrupts = this.#interruptsAt(low, high);
+    // No page that is let through with a mapping reaches into interrupts.
+    const beside = interrupts ? undefined : state.mappings.besideDeviceAddress(low, high, NEIGHBOURHOOD);
     const physical = high * 0x1_0000_0000 + low;
     if (beside !== undefined) {
       const offset = beside.offsetOf(low, high);
@@ -147,14 +148,19 @@ export class DeviceAccessCheck {
       const what = `${action} at 0x${physical.toString(16)}, a physical address that no map gave out`;
       return state.report('DMA-RAW-ADDRESS', what, details);
     }
-    state.report('DMA-DEVICE-UNMAPPED', `${action} at an address where nothing is mapped`, details);
+    const where = interrupts ? `of the ${interrupts.what}, where nothing can be` : 'where nothing is';
+    state.report('DMA-DEVICE-UNMAPPED', `${action} at an address ${where} mapped`, details);
   }
 
   #details(low: number, high: number, length: number): { device: string; length: number; deviceAddress: bigint } {
-    return { device: this.#device, length, deviceAddress: (BigInt(high) << 32n) | BigInt(low) };
+    return { device: this.#device, length, deviceAddress: addressOf(low, high) };
   }
 }
 
 function past(access: DeviceAccess): string {
   return access === 'read' ? 'read' : 'wrote';
+}
+
+function addressOf(low: number, high: number): bigint {
+  return (BigInt(high) << 32n) | BigInt(low);
 }
