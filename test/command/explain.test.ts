@@ -244,6 +244,37 @@ describe('explain --address', () => {
     expect(backward!.what).toBe(forward!.what);
   });
 
+  it.each([
+    ['intel-iommu', 'interrupt range of a PC'],
+    ['intel-iommu/identity-address', 'interrupt range of a PC'],
+    ['amd-iommu', 'interrupt range of a PC'],
+    ['virtio-iommu', 'MSI region of the unit'],
+    ['vfio-pool', 'interrupt range'],
+  ])('walks no table of %s for an address of interrupts', async (name, what) => {
+    const answer = `it leads nowhere: it is in the ${what}, where a write is an interrupt and no access to memory`;
+    for (const address of ['0xfee00000', '0xfee00010', '0xfeefffff']) {
+      const { backward } = await walk(name, address);
+      expect(backward).toMatchObject({ steps: [], guest: null, what: null, answer });
+    }
+    for (const address of ['0xfedfffff', '0xfef00000', '0x1fee00000'])
+      expect((await walk(name, address)).backward!.answer).not.toContain('interrupt');
+  });
+
+  it('walks none where the unit remaps interrupts either', async () => {
+    const path = join(folder, 'remapping.yaml');
+    writeFileSync(path, `extends: ${profile('intel-iommu/interrupt-remapping')}\nprofile: remapping\nmatrix: []\n`);
+    const text = await explain(path, '--address', '0xfee00010');
+    expect(text).toMatch(/as a device address: it leads nowhere: it is in the interrupt range of a PC/);
+    expect(text).not.toContain('root table');
+  });
+
+  it.each(['smmuv3', 'pseries-linear', 'intel-iommu/plain-device'])(
+    'takes an address that is one of interrupts elsewhere for any other under %s',
+    async (name) => {
+      expect((await walk(name, '0xfee00000')).backward!.answer).not.toContain('interrupt');
+    },
+  );
+
   it('names the slot that a buffer is copied to', async () => {
     const { forward, mapped } = await walk('sev-bounce', '0x300000');
     expect(forward!.answer).toMatch(

@@ -25,6 +25,10 @@ matrix: []
 machine: { onFault: zeros }
 workload: { requests: 60, depth: 8 }
 failures: { wrongAddress: { nth: [2] } }`,
+  interrupt: `extends: ${ROOT}/profiles/amd-iommu.yaml
+matrix: []
+machine: { onFault: needs-reset, rogue: [{ after: 50, access: write, address: 0xfee00010, length: 4 }] }
+workload: { requests: 60, depth: 8 }`,
   packed: `extends: ${ROOT}/profiles/ring-features.yaml
 matrix: []
 workload: { requests: 200 }`,
@@ -95,6 +99,9 @@ describe('the page of `run --report`', () => {
     expect(sectionOf('faulty')).toMatch(/aria-label="refused write of 4,096 bytes at device 0x/);
     // A device that reads zeros is not told of its fault; the timeline tells.
     expect(sectionOf('zeros')).toMatch(/"read of 4096 bytes at 0x[0-9a-f]+: outside-window"/);
+    expect(sectionOf('interrupt')).toContain(
+      'refused: write of 4 bytes at 0xfee00010, outside-window: it is in the interrupt range of a PC, which is no memory',
+    );
     expect(sectionOf('bounced')).toContain('bounce pool: device 0x');
     expect(sectionOf('bounced')).toContain('private pages');
     expect(sectionOf('packed')).toContain('I/O virtual addresses: 0x');

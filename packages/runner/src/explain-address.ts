@@ -6,12 +6,14 @@ import {
   DMA_TOO_LARGE,
   DmaDirection,
   ForwardingDmaMapping,
+  rangeAt,
   type AddressStep,
   type DmaMapping,
   type DmaRegion,
 } from '@virtio-platform/core/dma';
 import { composeRun, type ComposedRun, type Profile } from '@virtio-platform/profile';
 import { DeviceSession } from '@virtio-platform/session';
+import { interruptRanges } from './report/device-ranges.ts';
 
 /** Memory that the driver of a profile has mapped before its first request. Addresses are hexadecimal, as 0x…. */
 export interface MappedRange {
@@ -204,6 +206,11 @@ class AddressWalk {
 
   backward(address: bigint): BackwardWalk {
     const [low, high] = wordsOf(address);
+    const interrupts = rangeAt(interruptRanges(this.#run), address);
+    if (interrupts !== undefined) {
+      const answer = `it leads nowhere: it is in the ${interrupts.what}, ${NO_MEMORY}`;
+      return { steps: [], guest: null, what: null, sees: this.#deviceView(low, high), answer };
+    }
     // Queues of most platforms share one set of tables, and the first that knows the address answers.
     const knowing = this.#mappings.find((mapping) => (mapping.resolve?.(low, high) ?? -1) >= 0) ?? this.#mappings[0];
     const steps = knowing?.walk?.(low, high) ?? [];
@@ -274,6 +281,7 @@ class AddressWalk {
   }
 }
 
+const NO_MEMORY = 'where a write is an interrupt and no access to memory';
 const UNREACHABLE = 'the device can never reach this memory';
 const REASONS: Readonly<Record<number, string>> = {
   [DMA_NO_SPACE]: 'there is no free address, slot or table entry',

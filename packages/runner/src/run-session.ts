@@ -1,4 +1,11 @@
-import { ContractError, DeviceError, type DriverHalf, type Mismatch, type Workload } from '@virtio-platform/core';
+import {
+  ContractError,
+  DeviceError,
+  type AddressRange,
+  type DriverHalf,
+  type Mismatch,
+  type Workload,
+} from '@virtio-platform/core';
 import { FaultLog, type DeviceFault } from '@virtio-platform/core/address-space';
 import type { DmaStatistics } from '@virtio-platform/core/dma';
 import type { NegotiationResult } from '@virtio-platform/core/negotiation';
@@ -7,6 +14,7 @@ import { runHook, type ComposedRun } from '@virtio-platform/profile';
 import { DeviceSession, type SessionWatch } from '@virtio-platform/session';
 import { FlightRecorder } from '@virtio-platform/trace';
 import { checkDisruptions } from './disruptions.ts';
+import { interruptRanges } from './report/device-ranges.ts';
 import type { RecordedRun } from './recorded-run.ts';
 import type { FindingReport, RunReport, WorkloadReport } from './report/report.ts';
 import { collectEvidence, type FailureEvidence } from './failure/failure-evidence.ts';
@@ -43,6 +51,7 @@ export class RunSession {
   readonly #recorder: FlightRecorder;
   readonly #explanations: FailureExplanation[] = [];
   readonly #trouble: ExplainedTrouble;
+  readonly #interrupts: readonly AddressRange[];
 
   /**
    * Negotiates. After a refusal there is nothing to start. `watch` looks at the driver; `recording` has the events of
@@ -54,6 +63,7 @@ export class RunSession {
     const { platform, machine, profile } = run;
     const { device, driver, policy, queue, failures, workload } = profile;
     this.#run = run;
+    this.#interrupts = interruptRanges(run);
     this.#trouble = new ExplainedTrouble(profile.expect, (make) => {
       this.#explain((evidence) => make(evidence, this.#describe));
     });
@@ -281,7 +291,8 @@ export class RunSession {
     // A device can be refused an access while the session negotiates, which is before it is there.
     const session: DeviceSession | undefined = this.#session;
     const queues = session?.queues.map(({ queue }) => queue) ?? [];
-    return collectEvidence(queues, this.#recorder, reportFaults(checkFaults(this.#run.machine.faults.entries)));
+    const faults = reportFaults(checkFaults(this.#run.machine.faults.entries));
+    return collectEvidence(queues, this.#recorder, { faults, interrupts: this.#interrupts });
   }
 
   /** The last place is for what ends the workload. */

@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import { loadProfile, type ProfileObject } from '@virtio-platform/profile';
-import { describeAccess, runProfile, type RunReport } from '@virtio-platform/runner';
+import { describeAccess, runProfile, type RingReport, type RunReport } from '@virtio-platform/runner';
 import type { TraceEvent } from '@virtio-platform/trace';
 import { describe, expect, it } from 'vitest';
 import { explainFault, explainRecorded } from '../src/failure/explain-trouble.ts';
@@ -117,7 +117,15 @@ function event(index: number, kind: TraceEvent['kind'], queue: number): TraceEve
 function noteOf(unmapped: number): string | undefined {
   const events = [event(0, 'map', 0), event(1, 'unmap', unmapped), event(2, 'fault', -1)];
   const fault = { address: '0x8000', length: 64, access: 'write', cause: 'unmapped' };
-  const evidence = { rings: [], buffers: new Map(), areas: new Map(), faults: [fault], events, dropped: 0 };
+  const evidence = {
+    rings: [],
+    buffers: new Map(),
+    areas: new Map(),
+    faults: [fault],
+    interrupts: [],
+    events,
+    dropped: 0,
+  };
   return explainFault(fault, evidence, () => undefined).notes[0];
 }
 
@@ -150,7 +158,15 @@ describe('the explanation of an access that the run survives', () => {
   it('says where to look where the IOMMU itself tells neither address nor direction', () => {
     const detail = 'the status of the unit shows that it refused something';
     const fault = { address: '0x0', length: 0, access: 'read or write', cause: 'unmapped', detail } as const;
-    const evidence = { rings: [], buffers: new Map(), areas: new Map(), faults: [], events: [], dropped: 0 };
+    const evidence = {
+      rings: [],
+      buffers: new Map(),
+      areas: new Map(),
+      faults: [],
+      interrupts: [],
+      events: [],
+      dropped: 0,
+    };
     expect(explainRecorded(fault, evidence, () => undefined)).toMatchObject({
       what: `the IOMMU refused an access: ${detail}`,
       where: 'the IOMMU does not say where',
@@ -178,6 +194,98 @@ describe('the explanation of an access that the run survives', () => {
     expect(explanations[0]!.events.at(-1)).toMatchObject({ kind: 'fault', isOfBuffer: true });
   });
 
+  it.each([
+    ['intel-iommu', 'interrupt range of a PC', {}],
+    ['intel-iommu', 'interrupt range of a PC', { domain: 'pass-through' }],
+    ['amd-iommu', 'interrupt range of a PC', {}],
+    ['virtio-iommu', 'MSI region of the unit', {}],
+  ])(
+    'says of an interrupt that nothing remaps that its address is no memory: %s, %s, %j',
+    async (name, what, options) => {
+      const interrupt = [{ after: 100, access: 'write', address: 0xfee0_0010, length: 4 }];
+      const platform = { use: `@virtio-platform/platform-${name}`, ...options };
+      const { explanations } = await reportOf({ ...machine({ rogue: interrupt }), platform });
+      expect(explanations).toMatchObject([
+        {
+          kind: 'fault',
+          what: `the device's write of 4 bytes at 0xfee00010 reached no memory: the address is in the ${what}`,
+          where: 'device address 0xfee00010: a write there is an interrupt, and no access to memory',
+          place: { deviceAddress: '0xfee00010', queue: null },
+          notes: ['the device worked on buffer 99 of queue 0 then'],
+          ring: { queue: 0 },
+          next: 'look where the device has this address from: no mapping has one of this range',
+        },
+      ]);
+      expect(explanations[0]!.events.at(-1)).toMatchObject({ kind: 'fault', isOfBuffer: true });
+    },
+  );
+
+  it.each([
+    ['read', 4],
+    ['write', 64],
+  ])('says it of a %s of %i bytes there too, and where the run ends with it', async (access, length) => {
+    const rogueAccess = [{ after: 100, access, address: 0xfee0_0010, length }];
+    const driver = { privilege: 'process' } as const;
+    const policy = { allowUnsafeInterrupts: true };
+    const platform = { use: '@virtio-platform/platform-vfio' };
+    const onFault = 'needs-reset';
+    expect(await explained({ ...machine({ rogue: rogueAccess, onFault }), platform, driver, policy })).toMatchObject({
+      what:
+        `the device entered an error state after its ${access} of ${length} bytes at 0xfee00010 reached no memory: ` +
+        'the address is in the interrupt range',
+      next: expect.stringContaining('no mapping has one of this range'),
+    });
+  });
+
+  it('says it of what the unit recorded there', async () => {
+    const rogueAccess = [{ after: 100, access: 'read', address: 0xfee0_0010, length: 4 }];
+    const platform = { use: '@virtio-platform/platform-amd-iommu' };
+    const report = await reportOf({ ...machine({ rogue: rogueAccess }), platform, expect: { faults: 1 } });
+    expect(report.recorded).toMatchObject([{ address: '0xfee00010', access: 'read' }]);
+    expect(report.explanations).toMatchObject([
+      {
+        where: 'device address 0xfee00010: it is in the interrupt range of a PC, which is no memory',
+        next: 'look where the device has this address from: no mapping has one of this range',
+      },
+    ]);
+  });
+
+  it('says of an address that a descriptor has that it is one of interrupts', () => {
+    const fault = { address: '0xfee00010', length: 4, access: 'write', cause: 'outside-window' };
+    const interrupts = [{ what: 'range', kind: 'interrupts', deviceAddress: 0xfee0_0000n, length: 0x10_0000 }] as const;
+    const areas = new Map([[0, [0xfee0_0010n, 0n, 0n]]]);
+    const rings = [{ queue: 0 }] as unknown as RingReport[];
+    const evidence = { rings, buffers: new Map(), areas, faults: [fault], interrupts, events: [], dropped: 0 };
+    expect(explainFault(fault, evidence, () => undefined)).toMatchObject({
+      what: "the device's write of 4 bytes at 0xfee00010 reached no memory: the address is in the range",
+      where: 'queue 0: the descriptor area of the ring begins at 0xfee00010',
+    });
+  });
+
+  it.each(['smmuv3', 'pseries'])('takes such an address for any other where it is one: %s', async (name) => {
+    const write = [{ after: 100, access: 'write', address: 0xfee0_0010, length: 4 }];
+    const platform = { use: `@virtio-platform/platform-${name}` };
+    expect(await explained({ ...machine({ rogue: write }), platform })).toMatchObject({
+      what: expect.stringMatching(
+        /^the device's write of 4 bytes at 0xfee00010 was refused: (?:unmapped|outside-window)$/,
+      ),
+      next: expect.stringContaining('what is mapped there'),
+    });
+  });
+
+  it('takes it for any other where the device bypasses the unit', async () => {
+    const write = [{ after: 100, access: 'write', address: 0xfee0_0010, length: 4 }];
+    const platform = { use: '@virtio-platform/platform-intel-iommu' };
+    const device = { type: 'block', offers: ['VERSION_1'] };
+    expect(await explained({ ...machine({ rogue: write }), platform, device })).toMatchObject({
+      what: "the device's write of 4 bytes at 0xfee00010 was refused: outside-memory",
+    });
+    const confined = { ...platform, domain: 'pass-through', confinesEveryDevice: true };
+    expect(await explained({ ...machine({ rogue: write }), platform: confined, device })).toMatchObject({
+      what: expect.stringContaining('reached no memory: the address is in the interrupt range of a PC'),
+    });
+  });
+
   it('says of an error state that an interrupt came before it', async () => {
     const rogueInterrupt = [{ after: 100, access: 'write', address: 0xfee0_0010, length: 4 }];
     const stopped = machine({ rogue: rogueInterrupt, onFault: 'needs-reset' });
@@ -191,7 +299,15 @@ describe('the explanation of an access that the run survives', () => {
   it('says of a recorded interrupt which entry of the table to look at', () => {
     const detail = 'an interrupt, and its entry of the interrupt remapping table is not present (entry 3)';
     const fault = { address: '0x0', length: 0, access: 'write', cause: 'interrupt-blocked', detail } as const;
-    const evidence = { rings: [], buffers: new Map(), areas: new Map(), faults: [], events: [], dropped: 0 };
+    const evidence = {
+      rings: [],
+      buffers: new Map(),
+      areas: new Map(),
+      faults: [],
+      interrupts: [],
+      events: [],
+      dropped: 0,
+    };
     expect(describeAccess(fault)).toBe('interrupt of the device');
     expect(explainRecorded(fault, evidence, () => undefined)).toMatchObject({
       what: `the IOMMU recorded an interrupt of the device that it did not let through: ${detail}`,

@@ -1,3 +1,4 @@
+import { rangeAt } from '@virtio-platform/core/dma';
 import type { AddressMap, MappedBlock } from '../view/address-map.ts';
 import type { ReportedRun } from '../reported-run.ts';
 import { ColumnLayout } from './column-layout.ts';
@@ -48,7 +49,8 @@ export function addressSection(map: AddressMap, run: ReportedRun): Markup {
     ...map.refused.map(
       ({ deviceAddress, access, length, cause }) =>
         html`<li class="key-refused">
-          refused: ${access} of ${plural(length, 'byte')} at ${formatAddress(deviceAddress)}, ${cause}
+          refused: ${access} of ${plural(length, 'byte')} at ${formatAddress(deviceAddress)},
+          ${cause}${meaningOf(deviceAddress, run)}
         </li>`,
     ),
   ];
@@ -99,6 +101,13 @@ export function addressSection(map: AddressMap, run: ReportedRun): Markup {
       </div>
     </details>
   </section>`;
+}
+
+/** What an address means that is no memory. */
+function meaningOf(address: bigint, { addresses }: ReportedRun): string {
+  const interrupts = (addresses?.ranges ?? []).filter(({ kind }) => kind === 'interrupts');
+  const range = rangeAt(interrupts, address);
+  return range === undefined ? '' : `: it is in the ${range.what}, which is no memory`;
 }
 
 function shownBlocks({ blocks }: AddressMap, { addresses }: ReportedRun): Shown[] {

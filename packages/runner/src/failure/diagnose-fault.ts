@@ -1,3 +1,4 @@
+import { rangeAt } from '@virtio-platform/core/dma';
 import type { BufferInspection, DescriptorInspection } from '@virtio-platform/core/queue';
 import type { TraceEvent } from '@virtio-platform/trace';
 import type { FaultReport } from '../report/report.ts';
@@ -35,6 +36,19 @@ export function describeAccess({ access, length, address, cause }: FaultReport):
   return isInterrupt ? `interrupt (${of})` : of;
 }
 
+/** An access in words, and why it was refused, or that its address is no memory. */
+function describeRefusal(evidence: FailureEvidence, fault: FaultReport): string {
+  const access = describeAccess(fault);
+  const interrupts = fault.cause === INTERRUPT ? undefined : interruptsAt(evidence, fault);
+  if (interrupts !== undefined) return `${access} reached no memory: the address is in the ${interrupts}`;
+  return `${access} was refused: ${fault.detail ?? fault.cause}`;
+}
+
+/** What the platform calls the addresses of interrupts where the access is to one of them. */
+function interruptsAt({ interrupts }: FailureEvidence, { address, length }: FaultReport): string | undefined {
+  return length === 0 ? undefined : rangeAt(interrupts, BigInt(address))?.what;
+}
+
 /** Says which refused access came before an error `state` of a device, and what its address belongs to. */
 export function diagnoseErrorState(evidence: FailureEvidence, state: string): RingDiagnosis {
   const fault = evidence.faults.find(({ cause }) => cause !== 'device-error');
@@ -43,7 +57,7 @@ export function diagnoseErrorState(evidence: FailureEvidence, state: string): Ri
   if (fault === undefined)
     return withOldest(`${state}${error === undefined ? '' : `: ${error.detail}`}`, evidence, next);
   const { ring, diagnosis } = diagnoseAccess(evidence, fault);
-  const what = `${state} after its ${describeAccess(fault)} was refused: ${fault.detail ?? fault.cause}`;
+  const what = `${state} after its ${describeRefusal(evidence, fault)}`;
   const others = evidence.faults.length - 1;
   const more = others > 0 ? [`${count(others, 'more access', 'more accesses')} refused`] : [];
   return { ring, diagnosis: { ...diagnosis, what, notes: [...diagnosis.notes, ...more] } };
@@ -51,11 +65,12 @@ export function diagnoseErrorState(evidence: FailureEvidence, state: string): Ri
 
 /** Says what the address of a refused access belongs to, and where the driver got it from. */
 export function diagnoseAccess(evidence: FailureEvidence, fault: FaultReport): RingDiagnosis {
-  if (fault.cause === INTERRUPT) return diagnoseInterrupt(evidence, fault);
-  const what = `the device's ${describeAccess(fault)} was refused: ${fault.detail ?? fault.cause}`;
+  if (fault.cause === INTERRUPT) return diagnoseInterrupt(evidence, fault, blocked(fault));
+  const what = `the device's ${describeRefusal(evidence, fault)}`;
+  const isInterrupts = interruptsAt(evidence, fault) !== undefined;
   // What a machine refuses begins at the first byte that it refused.
   const { note, story, next } = diagnoseMapping(evidence.events, { ...fault, length: 1 });
-  const common = { what, notes: [note], story, next };
+  const common = { what, notes: [note], story, next: isInterrupts ? OF_NO_MAPPING : next };
   const of = faultedDescriptor(evidence, fault);
   if (of !== undefined) {
     const { ring, buffer } = of;
@@ -64,6 +79,7 @@ export function diagnoseAccess(evidence: FailureEvidence, fault: FaultReport): R
     return { ring, diagnosis: { ...common, where, place } };
   }
   const area = faultedArea(evidence, fault);
+  if (area === undefined && isInterrupts) return diagnoseInterrupt(evidence, fault, common);
   const place = { ...NO_PLACE, deviceAddress: fault.address, queue: area?.ring.queue ?? null };
   const where =
     area === undefined
@@ -75,20 +91,34 @@ export function diagnoseAccess(evidence: FailureEvidence, fault: FaultReport): R
   return { ring: work?.ring, diagnosis: { ...common, notes, where, place } };
 }
 
-/** Says what the unit looks up for an interrupt that it did not let through. */
-function diagnoseInterrupt(evidence: FailureEvidence, fault: FaultReport): RingDiagnosis {
-  const { address, detail, cause } = fault;
+const OF_NO_MAPPING = 'look where the device has this address from: no mapping has one of this range';
+
+/** Of an interrupt that the unit looks up, and did not let through. */
+function blocked(fault: FaultReport): Pick<Diagnosis, 'what' | 'next'> {
+  return {
+    what: `the IOMMU did not let the device's ${describeAccess(fault)} through: ${fault.detail ?? fault.cause}`,
+    next:
+      'look at the entry of the interrupt remapping table that address and data of the interrupt name, ' +
+      'and at what the unit recorded of it',
+  };
+}
+
+/** Says of an access to the addresses of interrupts that it is none to memory, and when it was. */
+function diagnoseInterrupt(
+  evidence: FailureEvidence,
+  fault: FaultReport,
+  { what, next }: Pick<Diagnosis, 'what' | 'next'>,
+): RingDiagnosis {
+  const { address } = fault;
   const accessAt = accessIn(evidence.events, fault);
   const work = workedOn(evidence, address);
   const diagnosis = {
-    what: `the IOMMU did not let the device's ${describeAccess(fault)} through: ${detail ?? cause}`,
+    what,
     where: `device address ${address}: a write there is an interrupt, and no access to memory`,
     place: { ...NO_PLACE, deviceAddress: address },
     notes: work === undefined ? [] : [work.note],
     story: accessAt < 0 ? [] : [evidence.events[accessAt]!],
-    next:
-      'look at the entry of the interrupt remapping table that address and data of the interrupt name, ' +
-      'and at what the unit recorded of it',
+    next,
   };
   return { ring: work?.ring, diagnosis };
 }
@@ -124,8 +154,13 @@ export function diagnoseRecorded(evidence: FailureEvidence, fault: FaultReport):
   const { address, detail, cause } = fault;
   if (fault.length === 0) return cause === INTERRUPT ? ofInterrupt(detail ?? cause) : withoutAddress(detail ?? cause);
   const what = `the IOMMU recorded a ${describeAccess(fault)}: ${detail ?? cause}`;
-  const { note, story, next } = diagnoseMapping(evidence.events, fault);
   const place = { ...NO_PLACE, deviceAddress: address };
+  const interrupts = interruptsAt(evidence, fault);
+  if (interrupts !== undefined) {
+    const where = `device address ${address}: it is in the ${interrupts}, which is no memory`;
+    return { ring: undefined, diagnosis: { what, where, place, notes: [], story: [], next: OF_NO_MAPPING } };
+  }
+  const { note, story, next } = diagnoseMapping(evidence.events, fault);
   const users = buffersIn(evidence, fault);
   const where = `device address ${address}: ${users ?? 'the driver knows no buffer there'}`;
   return { ring: undefined, diagnosis: { what, where, place, notes: [note], story, next } };
@@ -161,7 +196,7 @@ export function describeFaultOf(evidence: FailureEvidence, queue: number, id: nu
   for (const fault of evidence.faults) {
     const of = faultedDescriptor(evidence, fault, queue, id);
     if (of === undefined) continue;
-    return `the device's ${describeAccess(fault)} was refused: ${fault.detail ?? fault.cause} (buffer ${id}, ${describeDescriptor(of)})`;
+    return `the device's ${describeRefusal(evidence, fault)} (buffer ${id}, ${describeDescriptor(of)})`;
   }
   return undefined;
 }

@@ -1,3 +1,4 @@
+import type { AddressRange } from '@virtio-platform/core';
 import type { BufferInspection, Virtqueue } from '@virtio-platform/core/queue';
 import type { FlightRecorder, TraceEvent } from '@virtio-platform/trace';
 import type { FaultReport } from '../report/report.ts';
@@ -12,6 +13,8 @@ export interface FailureEvidence {
   readonly areas: ReadonlyMap<number, readonly bigint[]>;
   /** The accesses that were refused until then, and the errors of the device itself, the first ones. */
   readonly faults: readonly FaultReport[];
+  /** Device addresses that are interrupts, and no memory. */
+  readonly interrupts: readonly AddressRange[];
   readonly events: readonly TraceEvent[];
   /** Events before these. */
   readonly dropped: number;
@@ -21,13 +24,13 @@ export interface FailureEvidence {
 export function collectEvidence(
   queues: readonly Virtqueue[],
   recorder: FlightRecorder,
-  faults: readonly FaultReport[],
+  known: Pick<FailureEvidence, 'faults' | 'interrupts'>,
 ): FailureEvidence {
   const { events, dropped } = recorder.read();
   const rings = inspectRings(queues);
   const buffers = new Map(queues.map((queue) => [queue.index, queue.inspectBuffers()]));
   const areas = new Map(queues.map(({ index, addresses: { words } }) => [index, areasOf(words)]));
-  return { rings, buffers, areas, faults, events, dropped };
+  return { ...known, rings, buffers, areas, events, dropped };
 }
 
 function areasOf(words: Uint32Array): bigint[] {
