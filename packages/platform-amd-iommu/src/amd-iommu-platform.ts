@@ -26,6 +26,7 @@ export class AmdIommuPlatform extends IommuPlatform<AmdFault, OpenedDomain> {
   readonly name = 'amd-iommu';
   readonly rules: readonly NegotiationRule[];
   readonly #options: AmdIommuOptions;
+  readonly #failing: FailingAmdFacility | undefined;
 
   /**
    * Starts the unit. Throws {@link DmaError} when that fails, and then the tables are freed if the unit confirmed its
@@ -38,10 +39,11 @@ export class AmdIommuPlatform extends IommuPlatform<AmdFault, OpenedDomain> {
     addressing?: DeviceAddressing,
   ) {
     const { domain, failures } = options;
-    const seen = failsAny(failures) ? new FailingAmdFacility(facility, memory, failures.invalidation) : facility;
+    const failing = failsAny(failures) ? new FailingAmdFacility(facility, memory, failures.invalidation) : undefined;
     const leaks = new LeakLog(memory);
-    super(domain, openDomain(seen, memory, options, leaks, addressing), leaks);
+    super(domain, openDomain(failing ?? facility, memory, options, leaks, addressing), leaks);
     this.#options = options;
+    this.#failing = failing;
     this.rules = amdIommuRules(options);
   }
 
@@ -55,6 +57,10 @@ export class AmdIommuPlatform extends IommuPlatform<AmdFault, OpenedDomain> {
       ofEveryDevice: this.#options.confinesEveryDevice,
     };
     return [...super.addressRanges, interrupts];
+  }
+
+  protected override failedOnPurpose(): Readonly<Record<string, number>> | undefined {
+    return this.#failing?.failed;
   }
 
   protected facts(): IommuFacts {

@@ -24,6 +24,7 @@ export class IntelIommuPlatform extends IommuPlatform<VtdFault, OpenedDomain> {
   readonly name = 'intel-iommu';
   readonly rules: readonly NegotiationRule[];
   readonly #options: IntelIommuOptions;
+  readonly #failing: FailingFacility | undefined;
   #freeFormer: (() => void) | undefined;
 
   /**
@@ -38,11 +39,13 @@ export class IntelIommuPlatform extends IommuPlatform<VtdFault, OpenedDomain> {
     freeFormer?: () => void,
     addressing?: DeviceAddressing,
   ) {
-    const unit = failing(facility, memory, options);
+    const failing = failingFacility(facility, memory, options);
+    const unit = failing ?? facility;
     const taken = options.takeover && takeOverUnit(unit, memory, options);
     const leaks = new LeakLog(memory);
     super(options.domain, openDomain(unit, memory, options, leaks, taken, addressing), leaks);
     this.#options = options;
+    this.#failing = failing;
     this.#freeFormer = freeFormer;
     this.rules = [...intelIommuRules(options), ...(taken === undefined ? [] : [takeoverRule(taken)])];
   }
@@ -65,6 +68,10 @@ export class IntelIommuPlatform extends IommuPlatform<VtdFault, OpenedDomain> {
     this.#freeFormer = undefined;
   }
 
+  protected override failedOnPurpose(): Readonly<Record<string, number>> | undefined {
+    return this.#failing?.failed;
+  }
+
   protected facts(): IommuFacts {
     const { confinesEveryDevice, domain, interruptRemapping } = this.#options;
     return {
@@ -77,10 +84,15 @@ export class IntelIommuPlatform extends IommuPlatform<VtdFault, OpenedDomain> {
   }
 }
 
-/** The unit as the driver sees it: one that fails where the options say so. */
-function failing(facility: VtdFacility, memory: GuestMemory, options: IntelIommuOptions): VtdFacility {
-  const { failures, invalidation } = options;
-  if (!failsAny(failures)) return facility;
+type FailingFacility = FailingInvalidationQueue | FailingVtdFacility;
+
+/** The unit as the driver sees it where the options have it fail. */
+function failingFacility(
+  facility: VtdFacility,
+  memory: GuestMemory,
+  { failures, invalidation }: IntelIommuOptions,
+): FailingFacility | undefined {
+  if (!failsAny(failures)) return undefined;
   return invalidation === 'queued'
     ? new FailingInvalidationQueue(facility, memory, failures)
     : new FailingVtdFacility(facility, failures.invalidation);

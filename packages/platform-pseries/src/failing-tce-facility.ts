@@ -14,15 +14,22 @@ export class FailingTceFacility implements TceFacility {
   readonly #hypercall: FailurePlan;
   readonly #result: number;
   readonly #window: FailurePlan;
+  readonly #share: FailurePlan;
 
   constructor(inner: TceFacility, { hypercall, window, share }: PseriesFailures) {
     this.#inner = inner;
     this.#hypercall = new FailurePlan(hypercall);
     this.#result = hypercall.result;
     this.#window = new FailurePlan(window);
-    this.ultravisor = inner.ultravisor && failingConversion(inner.ultravisor, new FailurePlan(share));
+    this.#share = new FailurePlan(share);
+    this.ultravisor = inner.ultravisor && failingConversion(inner.ultravisor, this.#share);
     if (inner.resetWindows === undefined) return;
     this.resetWindows = () => (this.#window.next() ? RTAS_HARDWARE_ERROR : inner.resetWindows!());
+  }
+
+  /** How many calls failed so far, by kind. */
+  get failed(): Readonly<Record<string, number>> {
+    return FailurePlan.failed({ hypercalls: this.#hypercall, 'window calls': this.#window, ultracalls: this.#share });
   }
 
   get multiTce(): boolean | undefined {

@@ -1,4 +1,11 @@
-import { CodedError, isCodedError, type AddressRange, type MappingRequest, type Platform } from '@virtio-platform/core';
+import {
+  CodedError,
+  isCodedError,
+  type AddressRange,
+  type MappingRequest,
+  type Platform,
+  type PlatformStatistics,
+} from '@virtio-platform/core';
 import {
   addressEnd,
   BouncedMappings,
@@ -40,7 +47,7 @@ export class PseriesPlatform implements Platform {
   readonly #options: PseriesOptions;
   readonly #addressing: DeviceAddressing;
   readonly #memory: GuestMemory;
-  readonly #facility: TceFacility;
+  readonly #facility: TceFacility | FailingTceFacility;
   readonly #mappedPath: Exclude<DmaPath, 'physical'>;
   /** The shared pages of a secure guest; `undefined` in any other. */
   readonly #shared: SharedPageAllocator | undefined;
@@ -98,6 +105,10 @@ export class PseriesPlatform implements Platform {
   get traits(): PlatformTraits {
     this.#traits ??= this.#stateTraits();
     return this.#traits;
+  }
+
+  get statistics(): PlatformStatistics {
+    return this.#facility instanceof FailingTceFacility ? { 'failed on purpose': this.#facility.failed } : {};
   }
 
   /** For the path `bounced` without the window, the bounce pool is at physical addresses. */

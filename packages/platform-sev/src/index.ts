@@ -38,7 +38,6 @@ const plugin: PlatformPlugin<SevOptions> = definePlatformPlugin({
   name: 'sev',
   apiVersion: PLUGIN_API_VERSION,
   options: sevOptionsSchema,
-  simulatedOptions: ['failures'],
   needs: [MEMORY_CONVERSION],
   addressingProblem: ({ addressBits, minAlignMask }, memory, options) =>
     aliasProblem(options, addressBits) ??

@@ -128,7 +128,7 @@ export const sevOptionsSchema: z.ZodType<SevOptions, SevOptionsInput> = z
     failures: z
       .strictObject({ conversion: failureSchedule.describe('Conversions of pages that the host refuses.') })
       .prefault({})
-      .describe('Simulated: what the host refuses on purpose.'),
+      .describe('What the host refuses on purpose.'),
   })
   .refine(({ technology, granule }) => granule === undefined || isArm(technology), {
     path: ['granule'],

@@ -5,6 +5,7 @@ import {
   type FacilityToken,
   type MappingRequest,
   type Platform,
+  type PlatformStatistics,
 } from '@virtio-platform/core';
 import {
   addressEnd,
@@ -27,6 +28,7 @@ import type { ByteOrder } from '@virtio-platform/core/queue';
 import { hasOnePool, type SevOptions } from './options.ts';
 import { sevMappingSteps } from './mapping-steps.ts';
 import { CoherentPool } from './coherent-pool.ts';
+import { RefusingConversion } from './refusing-conversion.ts';
 import { RestrictedMemory } from './restricted-memory.ts';
 
 export type { MemoryConversion };
@@ -57,6 +59,7 @@ export class SevPlatform implements Platform {
   readonly leaks: LeakLog = new LeakLog();
   readonly #coherent: CoherentPool | undefined;
   readonly #bounced: BouncedMappings;
+  readonly #failing: RefusingConversion | undefined;
 
   constructor(
     options: SevOptions,
@@ -69,7 +72,10 @@ export class SevPlatform implements Platform {
     const { addressBits } = addressing;
     const end = addressEnd(addressing);
     const { granule } = options;
-    const shared = new SharedPageAllocator(memory, conversion, this.leaks, granule);
+    const { conversion: schedule } = options.failures;
+    const failing = Object.keys(schedule).length > 0 ? new RefusingConversion(conversion, schedule) : undefined;
+    this.#failing = failing;
+    const shared = new SharedPageAllocator(memory, failing ?? conversion, this.leaks, granule);
     const alias = technology === 'cca' ? realmAlias(memory, conversion, options.ipaBits) : 0;
     const openOver = (coherent: CoherentMemory, maxRegionSize?: number): DmaMapping =>
       new DirectDmaMapping(memory, {
@@ -127,6 +133,10 @@ export class SevPlatform implements Platform {
 
   get bouncePool(): BouncePoolStatistics | undefined {
     return this.#bounced.poolStatistics;
+  }
+
+  get statistics(): PlatformStatistics {
+    return this.#failing === undefined ? {} : { 'failed on purpose': this.#failing.failed };
   }
 
   get addressRanges(): readonly AddressRange[] {

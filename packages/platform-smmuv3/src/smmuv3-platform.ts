@@ -20,6 +20,7 @@ export class Smmuv3Platform extends IommuPlatform<SmmuFault, OpenedDomain> {
   readonly name = 'smmuv3';
   readonly rules: readonly NegotiationRule[];
   readonly #options: Smmuv3Options;
+  readonly #failing: FailingSmmuFacility | undefined;
 
   /**
    * Starts the unit. Throws {@link DmaError} when that fails, and then the tables are freed if the unit confirmed its
@@ -28,10 +29,11 @@ export class Smmuv3Platform extends IommuPlatform<SmmuFault, OpenedDomain> {
   constructor(options: Smmuv3Options, memory: GuestMemory, facility: SmmuFacility, addressing?: DeviceAddressing) {
     const { domain, failures } = options;
     const fails = Object.keys(failures.invalidation).length > 0;
-    const used = fails ? new FailingSmmuFacility(facility, memory, failures.invalidation) : facility;
+    const failing = fails ? new FailingSmmuFacility(facility, memory, failures.invalidation) : undefined;
     const leaks = new LeakLog(memory);
-    super(domain, openDomain(used, memory, options, leaks, addressing), leaks);
+    super(domain, openDomain(failing ?? facility, memory, options, leaks, addressing), leaks);
     this.#options = options;
+    this.#failing = failing;
     this.rules = smmuv3Rules(options);
   }
 
@@ -39,9 +41,16 @@ export class Smmuv3Platform extends IommuPlatform<SmmuFault, OpenedDomain> {
    * Events of this device that {@link recordedFaults} has returned, how often the event queue was full, and errors that
    * the unit reported of itself.
    */
-  get statistics(): PlatformStatistics {
+  override get statistics(): PlatformStatistics {
     const { lostEvents = 0, globalErrors = 0 } = this.domain ?? {};
-    return { unit: { events: this.events, 'full event queues': lostEvents, 'global errors': globalErrors } };
+    return {
+      ...super.statistics,
+      unit: { events: this.events, 'full event queues': lostEvents, 'global errors': globalErrors },
+    };
+  }
+
+  protected override failedOnPurpose(): Readonly<Record<string, number>> | undefined {
+    return this.#failing?.failed;
   }
 
   protected facts(): IommuFacts {

@@ -55,8 +55,12 @@ export class VirtioIommuPlatform extends IommuPlatform<VirtioIommuFault, OpenedD
   }
 
   /** Events of the unit so far, those of other endpoints not counted, and its reserved regions. */
-  get statistics(): PlatformStatistics {
-    return { unit: { events: this.events, 'reserved regions': this.reserved.length } };
+  override get statistics(): PlatformStatistics {
+    return { ...super.statistics, unit: { events: this.events, 'reserved regions': this.reserved.length } };
+  }
+
+  protected override failedOnPurpose(): Readonly<Record<string, number>> | undefined {
+    return this.domain?.failed;
   }
 
   protected facts({ reserved }: OpenedDomain): IommuFacts {

@@ -15,6 +15,8 @@ export interface FailureSchedule {
  * the number of calls so far only, so a run can be repeated. Hot: no allocation.
  */
 export class FailurePlan {
+  /** Whether there is a schedule: without one no call fails. */
+  readonly isScheduled: boolean;
   readonly #nth: ReadonlySet<number>;
   readonly #every: number;
   /** A random number of 32 bits below this fails. */
@@ -29,6 +31,7 @@ export class FailurePlan {
     if (!times.every((time) => Number.isInteger(time) && time >= 1))
       throw new RangeError('failures are counted from 1');
     if (!(rate >= 0 && rate <= 1)) throw new RangeError(`a failure rate of ${rate} is not in 0..1`);
+    this.isScheduled = times.length > 0 || rate > 0;
     this.#nth = new Set(nth);
     this.#every = every;
     this.#threshold = rate * 2 ** 32;
@@ -52,6 +55,12 @@ export class FailurePlan {
     if (!isDue && !this.#failsAtRandom() && !this.#nth.has(this.#count)) return false;
     this.#failed++;
     return true;
+  }
+
+  /** How many calls each of these failed, of those that have a schedule. */
+  static failed(plans: Readonly<Record<string, FailurePlan>>): Readonly<Record<string, number>> {
+    const scheduled = Object.entries(plans).filter(([, plan]) => plan.isScheduled);
+    return Object.fromEntries(scheduled.map(([what, plan]) => [what, plan.failed]));
   }
 
   /** Draws a xorshift random number, which is cheap and repeatable. */

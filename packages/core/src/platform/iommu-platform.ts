@@ -6,7 +6,7 @@ import type { LeakLog } from '../memory/leak-log.ts';
 import type { NegotiationRule } from '../negotiation/negotiation.ts';
 import type { MappingSteps, PlatformTraits } from '../negotiation/platform-traits.ts';
 import type { ByteOrder } from '../queue/ring/ring-format.ts';
-import type { Platform } from './platform.ts';
+import type { Platform, PlatformStatistics } from './platform.ts';
 
 /** What mapping does in a domain whose device addresses are physical ones. */
 export const IDENTITY_STEPS: Omit<MappingSteps, 'access'> = {
@@ -82,6 +82,11 @@ export abstract class IommuPlatform<Fault extends DeviceFault, Domain extends Io
     return faults;
   }
 
+  get statistics(): PlatformStatistics {
+    const failed = this.failedOnPurpose();
+    return failed === undefined ? {} : { 'failed on purpose': failed };
+  }
+
   dispose(): void {
     this.#domain?.close();
     this.#domain = undefined;
@@ -95,6 +100,11 @@ export abstract class IommuPlatform<Fault extends DeviceFault, Domain extends Io
   /** Faults of this device so far. */
   protected get events(): number {
     return this.#events;
+  }
+
+  /** How many calls failed because the options say so, by kind; `undefined` where none is to. */
+  protected failedOnPurpose(): Readonly<Record<string, number>> | undefined {
+    return undefined;
   }
 
   protected abstract facts(domain: Domain): IommuFacts;

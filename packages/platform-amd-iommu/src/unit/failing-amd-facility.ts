@@ -30,6 +30,11 @@ export class FailingAmdFacility implements AmdIommuFacility {
     if (inner.takeDenied !== undefined) this.takeDenied = () => inner.takeDenied!();
   }
 
+  /** How many calls failed so far, by kind. */
+  get failed(): Readonly<Record<string, number>> {
+    return FailurePlan.failed({ invalidations: this.#plan });
+  }
+
   get sourceId(): number {
     return this.#inner.sourceId;
   }

@@ -53,6 +53,11 @@ export class FailingInvalidationQueue implements VtdFacility {
     this.#givesUp = new FailurePlan(timeout);
   }
 
+  /** How many calls failed so far, by kind. */
+  get failed(): Readonly<Record<string, number>> {
+    return FailurePlan.failed({ invalidations: this.#spoils, 'invalidations given up': this.#givesUp });
+  }
+
   get sourceId(): number {
     return this.#inner.sourceId;
   }

@@ -20,6 +20,11 @@ export class FailingVtdFacility implements VtdFacility {
     this.#plan = new FailurePlan(schedule);
   }
 
+  /** How many calls failed so far, by kind. */
+  get failed(): Readonly<Record<string, number>> {
+    return FailurePlan.failed({ invalidations: this.#plan });
+  }
+
   get sourceId(): number {
     return this.#inner.sourceId;
   }

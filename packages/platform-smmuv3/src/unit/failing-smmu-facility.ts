@@ -30,6 +30,11 @@ export class FailingSmmuFacility implements SmmuFacility {
     this.#plan = new FailurePlan(schedule);
   }
 
+  /** How many calls failed so far, by kind. */
+  get failed(): Readonly<Record<string, number>> {
+    return FailurePlan.failed({ invalidations: this.#plan });
+  }
+
   get streamId(): number {
     return this.#inner.streamId;
   }

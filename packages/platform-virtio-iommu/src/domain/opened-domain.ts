@@ -26,6 +26,8 @@ export interface OpenedDomain extends IommuDomain<VirtioIommuFault> {
   readonly reserved: readonly ReservedRegion[];
   /** Whether the unit lets endpoints without a domain through; `undefined` where it does not say. */
   readonly bypass: boolean | undefined;
+  /** How many requests failed because the options say so, by kind; `undefined` where none is to. */
+  readonly failed: Readonly<Record<string, number>> | undefined;
 }
 
 /** What a kind of domain gives. */
@@ -49,14 +51,16 @@ export function openDomain(
   try {
     const reserved = unit.probe();
     if (options.bypass !== 'keep') unit.writeBypass(options.bypass === 'on');
-    return opened(unit, openParts(unit, memory, { ...options, leaks, reserved, addressBits }), reserved);
+    const failing = failsAny(options.failures) ? new FailingRequests(unit, options.failures) : undefined;
+    const terms = { ...options, leaks, reserved, addressBits, failing };
+    return opened(unit, openParts(unit, memory, terms), terms);
   } catch (error) {
     unit.closeQuietly();
     throw error;
   }
 }
 
-function opened(unit: IommuUnit, parts: DomainParts, reserved: readonly ReservedRegion[]): OpenedDomain {
+function opened(unit: IommuUnit, parts: DomainParts, { reserved, failing }: DomainTerms): OpenedDomain {
   const { openMapping, isIdentity, reachesAllMemory, range, domain } = parts;
   const permissions = (low: number, high: number): number => domain?.permissions(low, high) ?? 0;
   return {
@@ -67,6 +71,9 @@ function opened(unit: IommuUnit, parts: DomainParts, reserved: readonly Reserved
     reserved,
     get bypass() {
       return unit.readBypass();
+    },
+    get failed() {
+      return failing?.failed;
     },
     get keptBytes() {
       return domain?.keptBytes ?? 0;
@@ -86,6 +93,7 @@ type DomainTerms = VirtioIommuOptions & {
   readonly leaks: LeakLog;
   readonly reserved: readonly ReservedRegion[];
   readonly addressBits: number;
+  readonly failing: FailingRequests | undefined;
 };
 
 function openParts(unit: IommuUnit, memory: GuestMemory, terms: DomainTerms): DomainParts {
@@ -103,8 +111,12 @@ function openTranslated(unit: IommuUnit, memory: GuestMemory, terms: DomainTerms
   const { granule } = unit.config;
   const window = chooseWindow(unit.config, terms.reserved, terms.aperture, 2n ** BigInt(terms.addressBits));
   unit.attach(0);
-  const usual = failsAny(terms.failures) ? new FailingRequests(unit, terms.failures) : unit;
-  const domain = new TranslatedDomain(window, granule, { usual, certain: unit }, terms.addressBits);
+  const domain = new TranslatedDomain(
+    window,
+    granule,
+    { usual: terms.failing ?? unit, certain: unit },
+    terms.addressBits,
+  );
   const openMapping = (capacity: number): DmaMapping =>
     new VirtioIommuDmaMapping(memory, domain, capacity, terms.leaks);
   const isIdentity = (): boolean => probeOpened(openMapping(1), memory);

@@ -24,6 +24,11 @@ export class FailingRequests implements MappingRequests {
     this.#unmaps = new FailurePlan(failures.unmap);
   }
 
+  /** How many calls failed so far, by kind. */
+  get failed(): Readonly<Record<string, number>> {
+    return FailurePlan.failed({ 'MAP requests': this.#maps, 'UNMAP requests': this.#unmaps });
+  }
+
   map(first: number, last: number, physical: number, flags: number): number {
     return this.#maps.next() ? STATUS_NO_MEMORY : this.#inner.map(first, last, physical, flags);
   }
