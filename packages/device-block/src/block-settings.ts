@@ -1,4 +1,4 @@
-import { byteSize } from '@virtio-platform/options';
+import { byteSize, powerOfTwo } from '@virtio-platform/options';
 import { z } from 'zod';
 import type { BlockDeviceOptions } from './block-options.ts';
 import { MOST_TAKEN_RANGES } from './block-executor.ts';
@@ -10,6 +10,8 @@ export interface BlockSettings extends Omit<BlockDeviceOptions, 'queueSize' | 'b
   readonly capacity: number;
   /** Absolute path of a raw image; memory without it. */
   readonly image?: string | undefined;
+  /** Entries of each queue at most; `undefined`: as many as the device has by itself. */
+  readonly queueSize?: number | undefined;
   /** Whether an image of another size than the capacity may be overwritten. */
   readonly overwrite: boolean;
 }
@@ -43,6 +45,10 @@ const DEFAULT_CAPACITY = 16 * 1024 ** 2;
 /** Largest blocks, as of QEMU's disks. */
 const MOST_BLOCK_SIZE = 2 * 1024 ** 2;
 const MOST_32_BITS = 0xffff_ffff;
+/** The smallest queue of QEMU's disk. */
+const LEAST_QUEUE_SIZE = 4;
+/** Of either layout (specification 1.4 sections 2.7 and 2.8). */
+const MOST_QUEUE_SIZE = 32_768;
 
 const capacity = byteSize({ multipleOf: SECTOR_SIZE, minimum: SECTOR_SIZE });
 const blockSize = byteSize({ powerOfTwo: true, minimum: SECTOR_SIZE, maximum: MOST_BLOCK_SIZE });
@@ -105,6 +111,10 @@ export const BLOCK_SETTINGS: z.ZodType<BlockSettings, BlockSettingsInput> = z
       .default('')
       .describe('The identification string: at most 20 ASCII characters.'),
     queues: z.int().min(1).max(BLOCK_MAX_QUEUES).default(1).describe('Request queues, for BLK_MQ; without it 1.'),
+    queueSize: powerOfTwo(MOST_QUEUE_SIZE)
+      .refine((size) => size >= LEAST_QUEUE_SIZE, { error: `must be at least ${LEAST_QUEUE_SIZE}` })
+      .optional()
+      .describe('Entries that a queue can have, a power of two, 4 to 32768; without it 1024, and of QEMU 256.'),
     blockSize: blockSize
       .default(SECTOR_SIZE)
       .describe('Bytes of a logical block, a power of two, 512 to 2MiB, of which Linux takes 64KiB; without it 512.'),

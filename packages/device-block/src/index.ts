@@ -53,8 +53,8 @@ export { MIXED_CONDITIONS, type MixedCondition, type MixedOptions } from './work
 export type { BlockWorkContext, BlockWorkOptions } from './workloads/block-requests.ts';
 export { WriteReadVerify } from './workloads/write-read-verify.ts';
 
-/** Queue size that the device half supports at most, as QEMU's. */
-const MAX_QUEUE_SIZE = 1024;
+/** Entries of a queue at most where the profile says no other number: as of QEMU's disk. */
+const QUEUE_SIZE = 1024;
 
 /** What is wrong with requests of `blockSize` bytes on this disk. */
 function blockSizeProblem(
@@ -123,10 +123,10 @@ const plugin: DeviceTypePlugin<BlockSettings, BlockDisk> = defineDeviceType({
   },
   workloads: { 'write-read-verify': writeReadVerify, read, mixed },
   model(settings, byteOrder) {
-    const { capacity, image, readOnly, overwrite } = settings;
+    const { capacity, image, readOnly, overwrite, queueSize = QUEUE_SIZE } = settings;
     const backing =
       image === undefined ? new SparseBacking(capacity) : new FileBacking(image, capacity, readOnly, overwrite);
-    return new BlockDevice(backing, { ...settings, queueSize: MAX_QUEUE_SIZE, byteOrder });
+    return new BlockDevice(backing, { ...settings, queueSize, byteOrder });
   },
   check(settings) {
     if (settings.image !== undefined) checkImage(settings.image, settings);

@@ -17,6 +17,7 @@ export function qemuBlockProperties(settings: BlockSettings): Readonly<Record<st
   const zeroes = typeof writeZeroes === 'object' ? writeZeroes : {};
   const given = {
     'num-queues': queues,
+    'queue-size': settings.queueSize,
     serial: serial === '' ? undefined : serial,
     logical_block_size: blockSize === SECTOR_SIZE ? undefined : blockSize,
     // QEMU wants the physical size to be given with larger logical blocks.
@@ -39,9 +40,13 @@ export function qemuBlockProperties(settings: BlockSettings): Readonly<Record<st
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
 }
 
+/** VIRTQUEUE_MAX_SIZE of QEMU. */
+const MOST_QUEUE_SIZE = 1024;
+
 /** The settings that QEMU's device does not have, each with what is missing. */
 function* impossible(settings: BlockSettings): Generator<readonly [string, string]> {
-  const { sizeMax, segMax, secureErase, lifetime, topology, discard, writeZeroes } = settings;
+  const { queueSize = 0, sizeMax, segMax, secureErase, lifetime, topology, discard, writeZeroes } = settings;
+  if (queueSize > MOST_QUEUE_SIZE) yield ['queueSize', `its queues have at most ${MOST_QUEUE_SIZE} entries`];
   if (sizeMax !== undefined) yield ['sizeMax', 'it offers no SIZE_MAX'];
   if (segMax !== undefined) yield ['segMax', 'its seg_max is the size of the queue less 2'];
   if (secureErase !== undefined && secureErase !== false) yield ['secureErase', 'it offers no SECURE_ERASE'];

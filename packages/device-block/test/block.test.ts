@@ -134,6 +134,15 @@ describe('a block device with several queues', () => {
   it.each([1, 64])('is made with %d of them', (queues) => {
     expect(block.model(BLOCK_SETTINGS.parse({ queues }), 'little').queueSizes).toHaveLength(queues);
   });
+
+  it.each([0, 2, 24, 65_536])('refuses queues of %d entries', (queueSize) => {
+    expect(BLOCK_SETTINGS.safeParse({ queueSize }).error?.issues[0]?.path).toEqual(['queueSize']);
+  });
+
+  it.each([4, 32_768])('has queues of at most %d entries, and as many segments as fit', (queueSize) => {
+    const model = block.model(BLOCK_SETTINGS.parse({ queueSize, queues: 2 }), 'little');
+    expect(model.queueSizes).toEqual([queueSize, queueSize]);
+  });
 });
 
 /** What a device gives back for one buffer of a driver that accepted these features. */

@@ -23,6 +23,7 @@ describe('the disk that QEMU is told to make', () => {
     const settings: BlockSettingsInput = {
       serial: 'abc',
       queues: 4,
+      queueSize: 512,
       blockSize: '4KiB',
       topology: { physicalBlockSize: '16KiB', minIoSize: '32KiB', optIoSize: '1MiB' },
       geometry: { cylinders: 16, heads: 4, sectors: 32 },
@@ -33,6 +34,7 @@ describe('the disk that QEMU is told to make', () => {
     expect(propertiesOf(settings)).toMatchObject({
       serial: 'abc',
       'num-queues': 4,
+      'queue-size': 512,
       logical_block_size: 4096,
       physical_block_size: 16_384,
       min_io_size: 32_768,
@@ -54,6 +56,7 @@ describe('the disk that QEMU is told to make', () => {
   it.each<[string, BlockSettingsInput]>([
     ['sizeMax', { sizeMax: '64KiB' }],
     ['segMax', { segMax: 4 }],
+    ['queueSize', { queueSize: 2048 }],
     ['secureErase', { secureErase: true }],
     ['lifetime', { lifetime: { preEolInfo: 1, typA: 1, typB: 1 } }],
     ['topology.alignmentOffset', { topology: { alignmentOffset: 512, physicalBlockSize: '4KiB' } }],
