@@ -1,4 +1,4 @@
-/** `npm run capture-features`: boots every case and writes down what was seen. Takes a minute and a half. */
+/** `npm run capture-features`: boots every case and writes down what was seen. Takes two minutes. */
 import 'reflect-metadata';
 import { writeFileSync } from 'node:fs';
 import { CAPTURED_FEATURES, captureFeatures, type CapturedCase } from './captured-features.ts';

@@ -36,7 +36,7 @@ export async function negotiateOffer(
         interface: from.interface,
         offered,
         supported: supportedFeatures(profile),
-        carries: transportCarries(from.interface === 'legacy' ? 'legacy' : 'pci'),
+        carries: transportCarries(from.interface === 'legacy' ? 'legacy' : from.bus),
         traits,
         privilege: driver.privilege,
         policy,

@@ -1,5 +1,6 @@
 import type { FeatureCase } from './feature-cases.ts';
 import { emulatorOf } from './guest-files.ts';
+import { slotAddress } from './mmio-slots.ts';
 import { pciConfiguration, type PciConfiguration } from './pci-configuration.ts';
 import { QtestSession } from './qtest-session.ts';
 
@@ -15,20 +16,35 @@ const [VENDOR_SPECIFIC, COMMON_CONFIGURATION] = [9, 1];
 /** More than any configuration space has. */
 const MOST_CAPABILITIES = 48;
 
+/** The registers DeviceFeatures and DeviceFeaturesSel on virtio-mmio (section 4.2.2). */
+const [MMIO_FEATURES, MMIO_FEATURES_SELECT] = [0x10, 0x14];
+
 /** Reads what each device of a case offers, without a driver: in the order of the case's devices. */
 export async function readOfferedFeatures(from: FeatureCase): Promise<bigint[]> {
   return await QtestSession.use([emulatorOf(from.architecture), ...from.arguments], async (session) => {
-    const configuration = pciConfiguration(from.architecture, session);
+    const read = from.bus === 'pci' ? pciReader(from, session) : mmioReader(from, session);
     const offered: bigint[] = [];
-    for (const { slot } of from.devices) {
-      offered.push(
-        from.interface === 'legacy'
-          ? await legacyFeatures(session, configuration, slot)
-          : await modernFeatures(session, configuration, slot),
-      );
-    }
+    for (const { slot } of from.devices) offered.push(await read(slot));
     return offered;
   });
+}
+
+/** Reads what the device in a slot offers. */
+type OfferReader = (slot: number) => Promise<bigint>;
+
+function pciReader(from: FeatureCase, session: QtestSession): OfferReader {
+  const configuration = pciConfiguration(from.architecture, session);
+  const read = from.interface === 'legacy' ? legacyFeatures : modernFeatures;
+  return async (slot) => await read(session, configuration, slot);
+}
+
+/** The legacy interface has one word of features (section 4.2.4). */
+function mmioReader(from: FeatureCase, session: QtestSession): OfferReader {
+  const halves = from.interface === 'legacy' ? [0] : [0, 1];
+  return async (slot) => {
+    const registers = slotAddress(from.architecture, slot);
+    return await readHalves(session, halves, registers + MMIO_FEATURES_SELECT, registers + MMIO_FEATURES);
+  };
 }
 
 /** The first register in I/O space (section 4.1.4.10). */
@@ -48,13 +64,24 @@ async function modernFeatures(session: QtestSession, configuration: PciConfigura
   await configuration.write(slot, FIRST_BAR + 4 * (bar + 1), 0);
   await configuration.write(slot, COMMAND, MEMORY_SPACE);
   const registers = configuration.memoryBase + configuration.freeAddress + offset;
+  const features = await readHalves(session, [0, 1], registers, registers + 4);
+  await configuration.write(slot, COMMAND, 0);
+  return features;
+}
+
+/** Reads words of features, each of which is selected before. */
+async function readHalves(
+  session: QtestSession,
+  halves: readonly number[],
+  select: number,
+  register: number,
+): Promise<bigint> {
   let features = 0n;
-  for (const half of [0, 1]) {
-    await session.writeMemory(registers, Buffer.from([half, 0, 0, 0]));
-    const word = (await session.readMemory(registers + 4, 4)).readUInt32LE();
+  for (const half of halves) {
+    await session.writeMemory(select, Buffer.from([half, 0, 0, 0]));
+    const word = (await session.readMemory(register, 4)).readUInt32LE();
     features |= BigInt(word) << BigInt(32 * half);
   }
-  await configuration.write(slot, COMMAND, 0);
   return features;
 }
 
