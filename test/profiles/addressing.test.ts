@@ -82,6 +82,20 @@ describe('a device with few address bits', () => {
     },
   );
 
+  it.each([
+    [of('intel-iommu'), { dmaBits: 32, minAlignMask: 0x1fff }, 'minAlignMask'],
+    [of('vfio'), { dmaBits: 32, minAlignMask: 0x1fff }, 'minAlignMask'],
+    [of('sev', { boundary: '4KiB' }), { dmaBits: 32, minAlignMask: 0xfff }, 'minAlignMask'],
+    [of('pseries', { window: { kind: 'default' } }), { dmaBits: 40, minAlignMask: 0x1fff }, 'minAlignMask'],
+    [of('virtio-iommu', { domain: 'identity' }), { dmaBits: 32, minAlignMask: 0x1fff }, 'dmaBits'],
+    [of('sev', { technology: 'cca' }), { dmaBits: 40, minAlignMask: 0xfff }, 'dmaBits'],
+  ])('is refused by the one of its two keys that is the problem: %o, %o', async (platform, device, key) => {
+    expect(await check(platform, device)).toMatchObject({
+      code: 'ERR_DMA_MASK',
+      issues: [{ path: `device.${key}` }],
+    });
+  });
+
   it('is refused in one line of a report, with its place', async () => {
     const [platform, device] = [of('virtio-iommu', { domain: 'identity' }), { dmaBits: 32 }];
     const error = (await check(platform, device)) as CodedError;

@@ -28,6 +28,7 @@ const plugin: PlatformPlugin<LegacyOptions> = definePlatformPlugin({
   addressingProblem({ addressBits }, { first, end }, { pool }) {
     if (end <= 2 ** addressBits || pool <= (2 ** addressBits - first) / 2) return undefined;
     return {
+      about: 'addressBits',
       message:
         `a pool of ${formatByteSize(pool)} and the rings do not lie between ` +
         `0x${first.toString(16)} and 2^${addressBits}`,

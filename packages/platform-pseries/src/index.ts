@@ -59,6 +59,7 @@ const plugin: PlatformPlugin<PseriesOptions> = definePlatformPlugin({
     const { addressBits } = addressing;
     if (window.kind === 'ddw' && addressBits < 64) {
       return {
+        about: 'addressBits',
         message: `the 64-bit window begins at 2^59, and the device takes ${addressBits} bits`,
         hint: 'use platform.window: { kind: default }, as Linux does then',
       };

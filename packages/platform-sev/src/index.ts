@@ -61,6 +61,7 @@ const plugin: PlatformPlugin<SevOptions> = definePlatformPlugin({
 function aliasProblem({ technology, ipaBits }: SevOptions, addressBits: number): AddressingProblem | undefined {
   if (technology !== 'cca' || addressBits >= ipaBits) return undefined;
   return {
+    about: 'addressBits',
     message: `the address of a shared page has bit ${ipaBits - 1} set, and the device takes ${addressBits} bits`,
     hint: 'make platform.ipaBits smaller, or have the device take as many bits',
   };
@@ -76,6 +77,7 @@ function poolProblem(
   const bytes = halvePool ? SMALLEST_POOL : pool;
   if (bytes <= room / 2) return undefined;
   return {
+    about: 'addressBits',
     message: `a pool of ${formatByteSize(bytes)} and the rings do not lie below 2^${addressBits}`,
     hint: 'make platform.pool smaller, or have the device take more bits',
   };
@@ -84,6 +86,7 @@ function poolProblem(
 function boundaryProblem({ boundary = Infinity }: SevOptions, minAlignMask: number): AddressingProblem | undefined {
   if (minAlignMask < boundary / 2) return undefined;
   return {
+    about: 'minAlignMask',
     message: `a boundary of ${formatByteSize(boundary)} leaves no room for the bits 0x${minAlignMask.toString(16)}`,
     hint: 'make platform.boundary larger, or leave it out',
   };

@@ -12,7 +12,7 @@ import {
   type Platform,
   type PlatformPlugin,
 } from '@virtio-platform/core';
-import { keptBitsProblem, physicalProblem } from '@virtio-platform/core/dma';
+import { keptBitsProblem, physicalProblem, type AddressingProblem } from '@virtio-platform/core/dma';
 import { PAGE_SIZE } from '@virtio-platform/core/memory';
 import { VFIO_CONTAINER, type VfioContainer } from './container/vfio-container.ts';
 import { NoiommuPlatform } from './noiommu-platform.ts';
@@ -70,11 +70,10 @@ const plugin: PlatformPlugin<VfioOptions> = definePlatformPlugin({
       return physicalProblem(addressing, memory, 'platform.container: noiommu', hint);
     }
     const { addressBits } = addressing;
-    const message = `the device takes ${addressBits} bits`;
     if (window !== undefined && addressBits < 64)
-      return { message: `${message}, and the window begins at 2^59`, hint: 'leave platform.window out' };
+      return beyondReach(addressBits, 'the window begins at 2^59', 'leave platform.window out');
     if (iovaStart >= 2 ** addressBits)
-      return { message: `${message}, and platform.iovaStart is beyond`, hint: 'leave platform.iovaStart out' };
+      return beyondReach(addressBits, 'platform.iovaStart is beyond', 'leave platform.iovaStart out');
     return keptBitsProblem(addressing, PAGE_SIZE);
   },
   register(container, options) {
@@ -89,5 +88,9 @@ const plugin: PlatformPlugin<VfioOptions> = definePlatformPlugin({
   },
   simulate: simulateVfio,
 });
+
+function beyondReach(addressBits: number, what: string, hint: string): AddressingProblem {
+  return { about: 'addressBits', message: `the device takes ${addressBits} bits, and ${what}`, hint };
+}
 
 export default plugin;

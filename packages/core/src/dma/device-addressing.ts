@@ -25,6 +25,8 @@ export interface MemoryRange {
 
 /** Why a platform cannot give a device addresses that it can use, and what to do. */
 export interface AddressingProblem {
+  /** Which of the two the device would have to do without; a profile's `dmaBits` are the `addressBits`. */
+  readonly about: keyof DeviceAddressing;
   readonly message: string;
   readonly hint: string;
 }
@@ -38,6 +40,7 @@ export function physicalProblem(
 ): AddressingProblem | undefined {
   if (end <= addressEnd(addressing)) return undefined;
   return {
+    about: 'addressBits',
     message: `${terms} passes physical addresses, and those of memory reach beyond 2^${addressing.addressBits}`,
     hint,
   };
@@ -48,6 +51,7 @@ export function keptBitsProblem({ minAlignMask }: DeviceAddressing, granule: num
   if (minAlignMask < granule) return undefined;
   const kept = `0x${(granule - 1).toString(16)}`;
   return {
+    about: 'minAlignMask',
     message: `a device address keeps only the low bits ${kept} of a buffer's address, and the device needs more`,
     hint: `set device.minAlignMask to at most ${kept}`,
   };

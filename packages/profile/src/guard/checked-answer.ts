@@ -10,7 +10,7 @@ import { TRANSPORT_KINDS, type BusKind } from '@virtio-platform/core/features';
 import type { AddressingProblem, MemoryRange } from '@virtio-platform/core/dma';
 import type { PluginUse } from '../schema/profile.ts';
 import { isRecord } from '../source/unknown-value.ts';
-import { checkMembers, isText, type MemberCheck } from './member-check.ts';
+import { checkMembers, isOneOf, isText, type MemberCheck } from './member-check.ts';
 import type { PluginKind } from '../plugin/plugin-use.ts';
 import { contractError } from './thrown-by-plugin.ts';
 
@@ -24,6 +24,10 @@ const MISSING: readonly MemberCheck[] = [
 const PROBLEM: readonly MemberCheck[] = [
   ['message', isText, 'a text'],
   ['hint', isText0, 'a text'],
+];
+const ADDRESSING_PROBLEM: readonly MemberCheck[] = [
+  ['about', isOneOf('addressBits', 'minAlignMask'), 'addressBits or minAlignMask'],
+  ...PROBLEM,
 ];
 const isAddress = (value: unknown): boolean => Number.isSafeInteger(value) && Number(value) >= 0;
 const RANGE: readonly MemberCheck[] = [
@@ -77,7 +81,7 @@ export function checkMachineProblem(
 /** Checks what the `addressingProblem` of a platform answered. */
 export function checkAddressingProblem(use: PluginUse, answer: unknown): AddressingProblem | undefined {
   if (answer === undefined) return undefined;
-  checkMembers({ kind: 'platform', use, hook: 'addressingProblem' }, answer, PROBLEM);
+  checkMembers({ kind: 'platform', use, hook: 'addressingProblem' }, answer, ADDRESSING_PROBLEM);
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- its members were just checked
   return answer as AddressingProblem;
 }

@@ -38,12 +38,21 @@ export function checkAddressing(
       : plugin.addressingProblem(addressing, range, options);
   const problem = checkAddressingProblem(use, runHookSync('platform', use, 'addressingProblem', ask));
   if (problem === undefined) return;
-  const key = addressing.addressBits < 64 ? 'dmaBits' : 'minAlignMask';
-  const value = key === 'dmaBits' ? String(addressing.addressBits) : `0x${addressing.minAlignMask.toString(16)}`;
-  const place = { location: device.use.locate([key], 'value'), text: value };
-  const message = `${problem.message}: ${problem.hint}`;
+  const { key, text } = writtenAs(problem.about, addressing);
+  const place = { location: device.use.locate([key], 'value'), text };
+  const { message: why, hint } = problem;
+  const message = `${why}: ${hint}`;
   const issue = issueAt(place, ['device', key], message, { code: 'ERR_DMA_MASK' });
-  throw new LocatedPluginError('platform', use, { code: 'ERR_DMA_MASK', ...problem }, [issue]);
+  throw new LocatedPluginError('platform', use, { code: 'ERR_DMA_MASK', message: why, hint }, [issue]);
+}
+
+/** The key of the profile that a problem is about, and its value. */
+function writtenAs(
+  about: AddressingProblem['about'],
+  { addressBits, minAlignMask }: DeviceAddressing,
+): { key: string; text: string } {
+  if (about === 'addressBits') return { key: 'dmaBits', text: String(addressBits) };
+  return { key: 'minAlignMask', text: `0x${minAlignMask.toString(16)}` };
 }
 
 /** The problem of a platform that does not ask what a device takes; it names what would be passed over. */
@@ -51,6 +60,7 @@ function unasked(platform: string, { addressBits, minAlignMask }: DeviceAddressi
   const keys = [...(addressBits < 64 ? ['device.dmaBits'] : []), ...(minAlignMask > 0 ? ['device.minAlignMask'] : [])];
   const names = keys.join(' and ');
   return {
+    about: addressBits < 64 ? 'addressBits' : 'minAlignMask',
     message: `platform ${platform} takes no account of ${names}`,
     hint: `leave out ${names}, or use another platform`,
   };

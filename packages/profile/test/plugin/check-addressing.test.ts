@@ -4,7 +4,7 @@ import { loadProfile } from '../../src/load-profile.ts';
 import { LocatedPluginError } from '../../src/plugin/plugin-error.ts';
 import { caught } from '../support/caught.ts';
 import { profileText } from '../support/profile-text.ts';
-import { temporaryFolder } from '../support/temporary-folder.ts';
+import { fixture, temporaryFolder } from '../support/temporary-folder.ts';
 
 describe('a device of few address bits, on a platform that does not ask what a device takes', () => {
   it.each([
@@ -20,5 +20,16 @@ describe('a device of few address bits, on a platform that does not ask what a d
     const hint = `leave out ${names}, or use another platform`;
     expect(error).toMatchObject({ code: 'ERR_DMA_MASK', message: expect.stringContaining(message), hint });
     expect(error.issues).toMatchObject([{ path: `device.${key}`, line: 4, message: `${message}: ${hint}` }]);
+  });
+});
+
+describe('a platform that is asked what a device takes', () => {
+  it('answers whether it is about the bits or about the mask, and is wrong otherwise', async () => {
+    const platform = `{ use: ${fixture('misnaming-platform')} }`;
+    const text = profileText({ platform, device: '{ type: block, dmaBits: 24 }' });
+    const profile = await loadProfile(`${temporaryFolder({ 'profile.yaml': text })}/profile.yaml`);
+    const error = await caught(checkPlugins(profile), LocatedPluginError);
+    const wrong = 'gave an object with the wrong about (addressBits or minAlignMask, not "dmaBits")';
+    expect(error).toMatchObject({ code: 'ERR_PLUGIN_CONTRACT', message: expect.stringContaining(wrong) });
   });
 });
