@@ -24,6 +24,8 @@ export function mappingRefusal(what: string, reason: number): DmaError {
     });
   }
   return new DmaError('ERR_DMA_EXHAUSTED', `${what} (reason ${reason})`, {
-    hint: 'give the platform a larger window or pool, or ask for smaller blocks or fewer queues',
+    hint:
+      'give the platform a larger window or pool, or room for more mappings (platform.entryLimit, ' +
+      'platform.unit.mappings), or ask for smaller blocks or fewer queues',
   });
 }

@@ -47,7 +47,8 @@ export class GuestMemory {
     this.u32 = new Uint32Array(buffer);
     this.view = new DataView(buffer);
     this.#hole = hole;
-    this.#allocator = new RangeAllocator('guest memory', reserved, buffer.byteLength - reserved, hole);
+    const bytes = buffer.byteLength - reserved;
+    this.#allocator = new RangeAllocator('guest memory', reserved, bytes, hole, 'raise machine.memory');
   }
 
   /** Bytes that are allocated. */

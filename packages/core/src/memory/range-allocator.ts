@@ -21,10 +21,21 @@ export class RangeAllocator {
   readonly #taken = new Map<number, number>();
   #untouched: readonly FreeRun[];
   readonly #what: string;
+  readonly #more: string;
 
-  /** Hands out `[base, base + length)` without the hole; `what` names the space in errors. */
-  constructor(what: string, base: number, length: number, hole?: TakenRange) {
+  /**
+   * Hands out `[base, base + length)` without the hole. In errors `what` names the space, and `more` says how to have
+   * more of it.
+   */
+  constructor(
+    what: string,
+    base: number,
+    length: number,
+    hole?: TakenRange,
+    more: string = 'enlarge it in the profile',
+  ) {
     this.#what = what;
+    this.#more = more;
     const run = { address: base, length };
     this.#free = (hole === undefined ? [run] : without(run, hole)).filter((each) => each.length > 0);
     this.#untouched = this.#free.map((run) => ({ ...run }));
@@ -77,14 +88,7 @@ export class RangeAllocator {
   allocate(length: number, alignment: number, from = 0, below: number = Infinity): number {
     const address = this.tryAllocate(length, alignment, from, below);
     if (address >= 0) return address;
-    const where = below < Infinity ? ` below 0x${below.toString(16)}` : '';
-    throw new DmaError(
-      'ERR_DMA_EXHAUSTED',
-      `${this.#what}: no room for ${length} bytes${where}; the largest free run is ${this.largestFree} bytes`,
-      {
-        hint: `enlarge it in the profile, or ask for less (a smaller queue or depth)`,
-      },
-    );
+    throw this.#noRoom(length, from, below);
   }
 
   /** The allocated range that contains `address`. Cold. */
@@ -105,6 +109,19 @@ export class RangeAllocator {
     this.#free.splice(at, 0, { address, length });
     this.#mergeWithNext(at);
     if (at > 0) this.#mergeWithNext(at - 1);
+  }
+
+  #noRoom(length: number, from: number, below: number): DmaError {
+    const isLimited = below < Infinity;
+    const free = this.#free.map((run) => Math.min(run.address + run.length, below) - Math.max(run.address, from));
+    const where = isLimited ? ` below 0x${below.toString(16)}` : '';
+    const largest = `the largest free run${isLimited ? ' there' : ''} is ${Math.max(0, ...free)} bytes`;
+    const more = isLimited
+      ? 'widen what keeps the device below (device.dmaBits, or the window or the reserved regions of the platform)'
+      : this.#more;
+    return new DmaError('ERR_DMA_EXHAUSTED', `${this.#what}: no room for ${length} bytes${where}; ${largest}`, {
+      hint: `${more}, or ask for less (a smaller queue, depth or pool)`,
+    });
   }
 
   #touch(start: number, end: number): void {
