@@ -334,7 +334,7 @@ export const vfioOptionsSchema: z.ZodType<VfioOptions, VfioOptionsInput> = EACH_
     const message =
       `${container} attaches no device behind an IOMMU whose smallest page, ${pages}, is larger than the ` +
       `kernel's ${ofKernel} ` +
-      '(EINVAL): use container type1v2, or a larger hostPageSize';
+      `(EINVAL): set hostPageSize to at least ${pages}`;
     context.addIssue({ code: 'custom', path: ['hostPageSize'], message, input: hostPageSize });
   },
 );

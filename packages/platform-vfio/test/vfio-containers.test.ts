@@ -220,7 +220,7 @@ describe('a process with a container of spapr-v2', () => {
       'register',
       { memoryLockLimit: MEMORY - PAGE_SIZE },
       /cannot register 4194304 bytes of memory: ENOMEM/,
-      'ulimit -l 4096;',
+      'ulimit -l 8192;',
     ],
     [
       'create',

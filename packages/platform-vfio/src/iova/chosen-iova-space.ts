@@ -39,9 +39,14 @@ export class ChosenIovaSpace implements IovaSpace {
       const first = Math.max(range.start, start);
       return { start: first, size: Math.min(range.start + range.size, behind) - first };
     });
+    const more = [
+      window.more,
+      ...(start > 0 ? ['lower platform.iovaStart'] : []),
+      ...(behind < Infinity ? ['have the device take more bits (device.dmaBits)'] : []),
+    ].join(', or ');
     this.#ranges = this.ranges.map(({ start: first, size }) => ({
       end: first + size,
-      allocator: new RangeAllocator('I/O virtual addresses', first, size),
+      allocator: new RangeAllocator('I/O virtual addresses', first, size, undefined, more),
     }));
     this.addressBits = Math.ceil(Math.log2(this.#ranges.at(-1)!.end));
   }

@@ -1,7 +1,7 @@
 import { DmaError } from '@virtio-platform/core';
-import { ENOMEM, ENOSPC, errnoName } from '../container/errno.ts';
+import { EEXIST, EFAULT, EINVAL, ENOMEM, ENOSPC, errnoName } from '../container/errno.ts';
 import type { Type1Container } from '../container/vfio-container.ts';
-import { memoryLockNeeds, type LockedMemory } from './memory-lock-needs.ts';
+import { memoryLockNeeds, type LockedMemory, type LockRequest } from './memory-lock-needs.ts';
 import { usableRanges } from './usable-ranges.ts';
 
 /** A mapping that the kernel refused. */
@@ -13,6 +13,8 @@ export interface RefusedMapping {
   readonly size: number;
   /** Bytes that this process has mapped already. */
   readonly pinnedBytes: number;
+  /** What the kernel locks for it, where that is not the memory that is mapped. */
+  readonly lock?: LockRequest | undefined;
 }
 
 /**
@@ -27,6 +29,8 @@ export interface IovaWindow {
   map(address: number, iova: number, size: number, flags: number): number;
   /** Unmaps exactly one mapping; returns false when the kernel did not unmap it. Hot: no allocation. */
   unmap(iova: number, size: number): boolean;
+  /** How to have more addresses, for errors. */
+  readonly more: string;
   /** The error for a refused mapping: what it needed, what the limit is, and what to do. */
   explain(refused: RefusedMapping): DmaError;
   /** Undoes the steps that opening took. */
@@ -37,6 +41,7 @@ export interface IovaWindow {
 export class Type1Window implements IovaWindow {
   readonly pageSize: number;
   readonly ranges: IovaWindow['ranges'];
+  readonly more = 'reserve less (platform.reserved on the simulated machine)';
   readonly #container: Type1Container;
 
   /** Throws {@link DmaError} `ERR_DMA_RANGE` where no address can be mapped. */
@@ -71,11 +76,11 @@ export function explainRefusal(
   container: LockedMemory & { readonly available?: number },
 ): DmaError {
   const { available } = container;
-  const { errno, address, iova, size, pinnedBytes } = refused;
+  const { errno, address, iova, size, pinnedBytes, lock = { own: pinnedBytes, wanted: size } } = refused;
   const where = iova === undefined ? 'an I/O virtual address' : `I/O virtual address 0x${iova.toString(16)}`;
   const what = `cannot map ${size} bytes at 0x${address.toString(16)} to ${where}: ${errnoName(errno)}`;
   if (errno === ENOMEM) {
-    const { state, hint } = memoryLockNeeds(container, pinnedBytes, size);
+    const { state, hint } = memoryLockNeeds(container, lock);
     return new DmaError('ERR_DMA_EXHAUSTED', `${what}; ${state}`, { hint });
   }
   if (errno === ENOSPC && available !== undefined) {
@@ -90,7 +95,16 @@ export function explainRefusal(
       hint: 'map less at a time, or reserve less (platform.reserved, platform.iovaStart)',
     });
   }
-  return new DmaError('ERR_DMA_RANGE', what, {
-    hint: 'the memory lies outside the process, or something else uses these I/O virtual addresses',
-  });
+  return new DmaError('ERR_DMA_RANGE', what, { hint: REFUSALS.get(errno) ?? 'something else uses this container' });
 }
+
+/** What an errno of a mapping says, of one whose addresses are whole pages inside of the ranges. */
+const REFUSALS: ReadonlyMap<number, string> = new Map([
+  [EFAULT, 'the memory lies outside the process'],
+  [EEXIST, 'something else uses these I/O virtual addresses'],
+  [
+    EINVAL,
+    'a page of the IOMMU may be larger than one of the kernel, whose pages need not lie side by side: use a kernel ' +
+      'with larger pages (platform.hostPageSize, at least platform.pageSize, on the simulated machine)',
+  ],
+]);

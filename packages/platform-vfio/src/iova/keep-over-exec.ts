@@ -38,7 +38,7 @@ export function keepOverExec(container: VfioContainer, mappings: readonly KeptMa
   for (const { address, iova, size } of mappings) {
     const result = container.mapDma(address, iova, size, VFIO_DMA_MAP_FLAG_VADDR);
     if (result === ENOMEM) {
-      const { state, hint } = memoryLockNeeds(container.info(), own, size);
+      const { state, hint } = memoryLockNeeds(container.info(), { own, wanted: size });
       const what = `the process after exec cannot take over ${size} bytes mapped at I/O virtual address`;
       throw new DmaError('ERR_DMA_EXHAUSTED', `${what} 0x${iova.toString(16)}: ENOMEM; ${state}`, { hint });
     }
