@@ -1,3 +1,5 @@
+import type { DmaError } from '@virtio-platform/core';
+import { formatByteSize } from '@virtio-platform/core/memory';
 import type { IommuConfig } from '../unit/iommu-config.ts';
 import type { ReservedRegion } from '../unit/reserved-regions.ts';
 import { unsupported } from '../unit/virtio-iommu-facility.ts';
@@ -13,7 +15,11 @@ export interface IovaWindow {
 /** Addresses are handed out below 2 GiB: the JavaScript engine allocates larger numbers, for each mapping. */
 const PREFERRED_END = 2n ** 31n;
 /** Where the range of the unit is above that: as far as page numbers have 31 bits. */
-const LAST_END = 2n ** 43n;
+export const LAST_END: bigint = 2n ** 43n;
+/** What to do where a unit translates too few addresses. */
+export const WIDER_RANGE: string =
+  'use a unit that translates more addresses (platform.unit.inputStart, addressWidth and reserved of the simulated ' +
+  'machine)';
 /** A buffer can begin in one page and end in the next. */
 const LEAST_PAGES = 2n;
 
@@ -30,6 +36,7 @@ export function chooseWindow(
 ): IovaWindow {
   const granule = BigInt(config.granule);
   const wanted = BigInt(aperture) / granule;
+  if (wanted < LEAST_PAGES) throw tooSmall(aperture, config.granule);
   for (const most of [PREFERRED_END, LAST_END]) {
     const end = most < behind ? most : behind;
     const gaps = gapsBelow(config, reserved, end).filter(({ count }) => count >= LEAST_PAGES);
@@ -39,10 +46,26 @@ export function chooseWindow(
     const count = gap.count < wanted ? gap.count : wanted;
     return { first: Number(gap.first + gap.count - count), count: Number(count) };
   }
-  throw unsupported(
-    `no I/O virtual addresses are left between 0x${config.inputStart.toString(16)} and ` +
-      `0x${config.inputEnd.toString(16)} outside of ${reserved.length} reserved regions`,
-    'use another unit: its input_range and reserved regions leave no page',
+  throw noneLeft(config, reserved.length, behind < LAST_END ? behind : LAST_END);
+}
+
+function tooSmall(aperture: number, granule: number): DmaError {
+  const page = formatByteSize(granule);
+  return unsupported(
+    `an aperture of ${formatByteSize(aperture)} has no two pages of ${page}, the smallest of this unit`,
+    `raise platform.aperture: each mapping takes at least one page of ${page}`,
+  );
+}
+
+/** The error where no gap below `end` is large enough. */
+function noneLeft({ inputStart, inputEnd }: IommuConfig, regions: number, end: bigint): DmaError {
+  const isCut = end <= inputEnd;
+  const last = isCut ? end - 1n : inputEnd;
+  const who = end < LAST_END ? 'the last that the device takes' : 'the last that this driver maps';
+  return unsupported(
+    `no I/O virtual addresses are left from 0x${inputStart.toString(16)} to 0x${last.toString(16)}` +
+      `${isCut ? ` (${who})` : ''} outside of ${regions} reserved regions`,
+    isCut && end < LAST_END ? `have the device take more bits (device.dmaBits), or ${WIDER_RANGE}` : WIDER_RANGE,
   );
 }
 

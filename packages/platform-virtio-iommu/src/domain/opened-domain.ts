@@ -11,15 +11,23 @@ import {
 import type { GuestMemory, LeakLog } from '@virtio-platform/core/memory';
 import { VIRTIO_IOMMU_F_BYPASS } from '../unit/iommu-features.ts';
 import { IommuUnit } from '../unit/iommu-unit.ts';
+import { lackedFeature } from '../unit/lacked-feature.ts';
 import { FailingRequests } from '../unit/mapping-requests.ts';
-import { ACCESS_READ, ACCESS_WRITE, ATTACH_BYPASS, STATUS_OK, statusName } from '../unit/request-format.ts';
+import {
+  ACCESS_READ,
+  ACCESS_WRITE,
+  ATTACH_BYPASS,
+  STATUS_NO_MEMORY,
+  STATUS_OK,
+  statusName,
+} from '../unit/request-format.ts';
 import type { ReservedRegion } from '../unit/reserved-regions.ts';
 import { describeEvent, type VirtioIommuFault } from '../unit/virtio-iommu-fault.ts';
 import { unresponsive, unsupported, type VirtioIommuFacility } from '../unit/virtio-iommu-facility.ts';
 import { failsAny, type VirtioIommuOptions } from '../virtio-iommu-options.ts';
-import { chooseWindow } from './iova-window.ts';
+import { chooseWindow, LAST_END, WIDER_RANGE } from './iova-window.ts';
 import { TranslatedDomain } from './translated-domain.ts';
-import { VirtioIommuDmaMapping } from './virtio-iommu-dma-mapping.ts';
+import { VirtioIommuDmaMapping, type MappingHints } from './virtio-iommu-dma-mapping.ts';
 
 /** The domain of the device. To close it resets the unit. */
 export interface OpenedDomain extends IommuDomain<VirtioIommuFault> {
@@ -111,14 +119,16 @@ function openTranslated(unit: IommuUnit, memory: GuestMemory, terms: DomainTerms
   const { granule } = unit.config;
   const window = chooseWindow(unit.config, terms.reserved, terms.aperture, 2n ** BigInt(terms.addressBits));
   unit.attach(0);
-  const domain = new TranslatedDomain(
-    window,
-    granule,
-    { usual: terms.failing ?? unit, certain: unit },
-    terms.addressBits,
-  );
+  const { leaks, lacks, failures, addressBits, failing } = terms;
+  const domain = new TranslatedDomain(window, granule, { usual: failing ?? unit, certain: unit }, addressBits);
+  const isCut = window.count * granule < terms.aperture;
+  const hints: MappingHints = {
+    more: isCut ? WIDER_RANGE : 'raise platform.aperture',
+    failsMaps: Object.keys(failures.map).length > 0,
+    lacks,
+  };
   const openMapping = (capacity: number): DmaMapping =>
-    new VirtioIommuDmaMapping(memory, domain, capacity, terms.leaks);
+    new VirtioIommuDmaMapping(memory, domain, capacity, leaks, hints);
   const isIdentity = (): boolean => probeOpened(openMapping(1), memory);
   const range: AddressRange = {
     what: 'aperture of the domain',
@@ -157,7 +167,7 @@ function openBypass(unit: IommuUnit, memory: GuestMemory, { reserved }: DomainTe
 }
 
 /** Maps what lies between the reserved regions to itself. */
-function openIdentity(unit: IommuUnit, memory: GuestMemory, { reserved }: DomainTerms): DomainParts {
+function openIdentity(unit: IommuUnit, memory: GuestMemory, { reserved, lacks }: DomainTerms): DomainParts {
   const { granule, inputStart, inputEnd } = unit.config;
   unit.attach(0);
   const page = BigInt(granule);
@@ -169,13 +179,18 @@ function openIdentity(unit: IommuUnit, memory: GuestMemory, { reserved }: Domain
     if (first >= behind) return;
     const [start, last] = [Number(first), Number(behind - 1n)];
     const status = unit.map(start, last, start, ACCESS_READ | ACCESS_WRITE);
-    if (status !== STATUS_OK)
-      throw unresponsive(`the unit answers MAP of 0x${start.toString(16)} to itself with ${statusName(status)}`);
+    if (status === STATUS_OK) return;
+    const message = `the unit answers MAP of 0x${start.toString(16)} to itself with ${statusName(status)}`;
+    if (status === STATUS_NO_MEMORY)
+      throw unsupported(message, 'raise platform.unit.mappings, or use platform.domain: translated');
+    throw unresponsive(message, lackedFeature(lacks, 'MAP', status));
   };
   if (inputStart > 0n || inputEnd < end - 1n)
     throw unsupported(
       `it translates 0x${inputStart.toString(16)} to 0x${inputEnd.toString(16)}, which is not all of memory`,
-      'use platform.domain: translated',
+      inputStart < LAST_END
+        ? 'use platform.domain: translated'
+        : 'use a unit that translates lower addresses (platform.unit.inputStart of the simulated machine)',
     );
   for (const region of reserved.toSorted((a, b) => (a.start < b.start ? -1 : 1))) {
     mapUpTo(region.start < end ? region.start : end);

@@ -31,6 +31,7 @@ export class TranslatedDomain implements IovaDomain {
   /** What the driver asked for: of each page the number of its frame plus 1, or 0. The unit's tables cannot be read. */
   readonly #frames: Int32Array;
   readonly #permissions: Uint8Array;
+  #status: number = STATUS_OK;
   /** Pages that the unit did not unmap. */
   readonly #kept: KeptPages;
 
@@ -55,6 +56,11 @@ export class TranslatedDomain implements IovaDomain {
     return this.#kept.count * this.granule;
   }
 
+  /** The unit's answer to the last `map`; STATUS_OK also where `map` made no request. */
+  get status(): number {
+    return this.#status;
+  }
+
   /**
    * Points free pages at guest memory, whole pages, with exactly the permissions of `direction`. Returns the first
    * page, or a negative DMA_* reason, and then nothing is mapped. `alignment` is that of the device address.
@@ -62,12 +68,14 @@ export class TranslatedDomain implements IovaDomain {
   map(address: number, length: number, direction: DmaDirection, alignment: number): number {
     const { granule, pages } = this;
     const frame = Math.floor(address / granule);
+    this.#status = STATUS_OK;
     const count = pagesOf(address, length, granule);
     if (count > pages.count) return DMA_TOO_LARGE;
     const page = pages.take(count, alignment > granule ? alignment / granule : 1, 0);
     if (page < 0) return DMA_NO_SPACE;
     const flags = permissionOf(direction);
     const status = this.#requests.map(page * granule, (page + count) * granule - 1, frame * granule, flags);
+    this.#status = status;
     if (status !== STATUS_OK) {
       pages.give(page, count);
       return status === STATUS_NO_MEMORY ? DMA_NO_SPACE : DMA_UNREACHABLE;

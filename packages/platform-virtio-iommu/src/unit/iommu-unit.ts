@@ -32,6 +32,7 @@ import {
   TAIL_BYTES,
 } from './request-format.ts';
 import { readReservedRegions, type ReservedRegion } from './reserved-regions.ts';
+import { lackedFeature } from './lacked-feature.ts';
 import { negotiateWithUnit } from './unit-negotiation.ts';
 import { unresponsive, unsupported, type VirtioIommuFacility } from './virtio-iommu-facility.ts';
 
@@ -71,6 +72,7 @@ export class IommuUnit implements MappingRequests {
   readonly #queues: Virtqueue[] = [];
   /** Gives back what was allocated, once the unit is reset: the last first. */
   readonly #given: (() => void)[] = [];
+  readonly #lacks: VirtioIommuOptions['lacks'];
   /** Why the unit is given up. */
   #failure: string | undefined;
 
@@ -82,6 +84,7 @@ export class IommuUnit implements MappingRequests {
     this.#transport = transport;
     this.#memory = memory;
     this.endpoint = endpoint;
+    this.#lacks = options.lacks;
     this.#mapping = new DirectDmaMapping(memory, { path: 'physical', capacity: 2 * options.eventBuffers });
     try {
       this.accepted = negotiateWithUnit(transport, options);
@@ -129,7 +132,8 @@ export class IommuUnit implements MappingRequests {
     const at = this.#begin(REQUEST_ATTACH);
     this.#memory.view.setUint32(at + ATTACH_ENDPOINT, this.endpoint, true);
     this.#memory.view.setUint32(at + ATTACH_FLAGS, flags, true);
-    this.#check('ATTACH', this.#send(this.#attach));
+    const status = this.#send(this.#attach);
+    this.#check('ATTACH', status, lackedFeature(this.#lacks, 'ATTACH', status));
   }
 
   /** Takes the endpoint out of the domain, and with it the domain away. Returns whether the unit confirms that. */
@@ -283,9 +287,9 @@ export class IommuUnit implements MappingRequests {
     return NO_ANSWER;
   }
 
-  #check(what: string, status: number): void {
+  #check(what: string, status: number, hint?: string): void {
     if (status === STATUS_OK) return;
     if (status === NO_ANSWER) throw unresponsive(`${what}: ${this.#failure}`);
-    throw unresponsive(`the unit answers ${what} of endpoint ${this.endpoint} with ${statusName(status)}`);
+    throw unresponsive(`the unit answers ${what} of endpoint ${this.endpoint} with ${statusName(status)}`, hint);
   }
 }

@@ -20,8 +20,9 @@ export function unsupported(message: string, hint: string): DmaError {
 }
 
 /** The error for a unit that does not answer a request, or answers what no driver can go on with. */
-export function unresponsive(message: string): DmaError {
-  return new DmaError('ERR_IOMMU_UNRESPONSIVE', `virtio-iommu: ${message}`, {
-    hint: 'the unit is broken, or is not one; a device that is refused now reaches nothing through it',
-  });
+export function unresponsive(
+  message: string,
+  hint = 'the unit is broken, or is not one; a device that is refused now reaches nothing through it',
+): DmaError {
+  return new DmaError('ERR_IOMMU_UNRESPONSIVE', `virtio-iommu: ${message}`, { hint });
 }
