@@ -1,6 +1,6 @@
 import { DirectDmaMapping, probeIdentity, type CoherentMemory, type DmaMapping } from '@virtio-platform/core/dma';
 import type { GuestMemory } from '@virtio-platform/core/memory';
-import { windowError } from './open-ddw-window.ts';
+import { WINDOW_SECTION, windowError } from './open-ddw-window.ts';
 import { H_SUCCESS, TCE_LIST_ENTRIES, TCE_READ, TCE_WRITE } from './tce-facility.ts';
 import type { TceWindow } from './tce-window.ts';
 
@@ -36,13 +36,13 @@ export class DirectTceWindow {
     memory: GuestMemory,
     table: TceWindow,
     path: 'identity' | 'linear',
-    addressBits: number = 64,
+    { addressBits = 64, section = WINDOW_SECTION }: { readonly addressBits?: number; readonly section?: string } = {},
   ): DirectTceWindow {
     const { base } = table.window;
     if (path === 'identity' && base !== 0n)
       throw windowError(
         `the default window begins at bus address 0x${base.toString(16)}, so no table makes it the identity`,
-        'use window.mapping: dynamic',
+        `use ${section}.mapping: dynamic`,
       );
     const opened = new DirectTceWindow(memory, table, path, addressBits);
     const status = table.put(0, opened.#pages, 0, READ_WRITE);
@@ -50,7 +50,7 @@ export class DirectTceWindow {
     opened.clear();
     throw windowError(
       `the hypervisor answers ${status} while all of memory is mapped`,
-      'use window.mapping: dynamic, which maps only the buffers in use',
+      `use ${section}.mapping: dynamic, which maps only the buffers in use`,
     );
   }
 
@@ -63,7 +63,7 @@ export class DirectTceWindow {
       if (table.pointsAt(page, page * table.pageSize, READ_WRITE)) continue;
       throw windowError(
         `entry ${page} of the window that is held does not point at page ${page} of memory`,
-        'use window.mapping: dynamic, which maps beside what is held',
+        `use ${WINDOW_SECTION}.mapping: dynamic, which maps beside what is held`,
       );
     }
     return adopted;

@@ -5,7 +5,7 @@ import { DirectTceWindow } from './direct-tce-window.ts';
 import { DynamicTceWindow } from './dynamic-tce-window.ts';
 import { openDdwWindow, windowError, type DdwSize } from './open-ddw-window.ts';
 import type { PseriesOptions } from './pseries-options.ts';
-import type { WindowOptions } from './window-options.ts';
+import type { WindowKind, WindowOptions } from './window-options.ts';
 import { TceDmaMapping } from './tce-dma-mapping.ts';
 import type { TceFacility } from './tce-facility.ts';
 import type { TakenWindows } from './takeover/take-over-tables.ts';
@@ -74,7 +74,7 @@ export function openWindow(
 
   if (mapping === 'identity') {
     const table = defaultWindow();
-    const window = DirectTceWindow.open(memory, table, 'identity', addressBits);
+    const window = DirectTceWindow.open(memory, table, 'identity', { addressBits });
     return opened(window, table, () => window.clear());
   }
   if (mapping === 'linear') {
@@ -96,16 +96,25 @@ export function openWindow(
   if (most < 1)
     throw windowError(
       `the window begins at bus address 0x${base.toString(16)}, and the device takes ${addressBits} bits`,
-      'have the device take more bits (device.dmaBits), or use a window that begins lower',
+      'have the device take more bits (device.dmaBits), or lower platform.defaultWindowAddress of the simulated machine',
     );
   const window = new DynamicTceWindow(table, options.onHypercallError, reservedPages, taken?.held, most);
+  const more = moreRoom(kind, addressBits);
   return {
-    openMapping: (capacity, coherent) => new TceDmaMapping(memory, window, capacity, { coherent, leaks }),
+    openMapping: (capacity, coherent) => new TceDmaMapping(memory, window, capacity, { coherent, leaks, more }),
     isIdentity: () => false,
     reachesAllMemory: false,
     range: rangeOf(table),
     close: () => (kind === 'ddw' ? remove(table) : undefined),
   };
+}
+
+/** What gives more room than a window in which each mapping has bus pages of its own. */
+function moreRoom(kind: WindowKind, addressBits: number): string {
+  if (kind === 'ddw') return 'raise platform.window.pageSize';
+  const larger = 'raise platform.defaultWindowSize of the simulated machine';
+  // A 64-bit window begins beyond what such a device takes.
+  return addressBits < 64 ? larger : `use platform.window: { kind: ddw } where the machine has one, or ${larger}`;
 }
 
 function opened(window: DirectTceWindow, table: TceWindow, close: () => void): OpenedWindow {

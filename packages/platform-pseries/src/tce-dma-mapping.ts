@@ -5,6 +5,12 @@ import { formatByteSize, PAGE_SIZE, type GuestMemory, type LeakLog } from '@virt
 import type { DynamicTceWindow } from './dynamic-tce-window.ts';
 import { H_SUCCESS } from './tce-facility.ts';
 
+interface TceMappingTerms {
+  readonly coherent?: CoherentMemory | undefined;
+  readonly leaks?: LeakLog;
+  readonly more?: string;
+}
+
 /**
  * Gives every mapping bus pages of its own in a shared window, and a TCE for each page. A device reaches whole pages of
  * the window, so it also reaches the neighbours of a buffer in its first and last page: the cost of a window's page
@@ -12,16 +18,17 @@ import { H_SUCCESS } from './tce-facility.ts';
  */
 export class TceDmaMapping extends ZeroCopyDmaMapping {
   readonly #window: DynamicTceWindow;
+  readonly #more: string;
 
   /**
-   * `capacity` is how many mappings can live at once; coherent memory is guest memory unless given. The mapping owns
-   * nothing that it is given.
+   * `capacity` is how many mappings can live at once; coherent memory is guest memory unless given. `more` says in
+   * errors how to have a larger window. The mapping owns nothing that it is given.
    */
   constructor(
     memory: GuestMemory,
     window: DynamicTceWindow,
     capacity: number,
-    { coherent = memory, leaks }: { readonly coherent?: CoherentMemory | undefined; readonly leaks?: LeakLog } = {},
+    { coherent = memory, leaks, more = 'use a larger window' }: TceMappingTerms = {},
   ) {
     const { pageSize, window: dmaWindow } = window.table;
     const { size } = window;
@@ -35,6 +42,7 @@ export class TceDmaMapping extends ZeroCopyDmaMapping {
     };
     super({ path: 'translated', limits, capacity, reach: memory.size, coherentUnit: PAGE_SIZE, coherent, leaks });
     this.#window = window;
+    this.#more = more;
   }
 
   resolve(low: number, high: number): number {
@@ -78,7 +86,7 @@ export class TceDmaMapping extends ZeroCopyDmaMapping {
     if (reason === DMA_TOO_LARGE) {
       const most = formatByteSize(this.limits.maxMappingSize);
       return new DmaError('ERR_DMA_RANGE', `${where}: ${length} bytes are more than the ${most} of one mapping`, {
-        hint: 'use a window of kind ddw, or map the memory in parts',
+        hint: `${this.#more}, or map the memory in parts`,
       });
     }
     const { status, takenPages } = this.#window;
@@ -91,7 +99,7 @@ export class TceDmaMapping extends ZeroCopyDmaMapping {
     return new DmaError(
       'ERR_DMA_EXHAUSTED',
       `${where}: no room for ${length} bytes; ${takenPages} of ${pages} pages are taken`,
-      { hint: 'use a window of kind ddw, or ask for less (a smaller queue or depth)' },
+      { hint: `${this.#more}, or ask for less (a smaller queue or depth)` },
     );
   }
 }

@@ -25,16 +25,29 @@ export function leaveTables(facility: VtdFacility, memory: GuestMemory, owner: F
   };
   try {
     for (let i = 0; i < buffers; i++) {
-      const address = memory.allocate(PAGE_SIZE, PAGE_SIZE);
+      const address = allocateBuffer(memory, buffers);
       mapped.push(address);
-      if (mapping.map(address, PAGE_SIZE, DmaDirection.Bidirectional, words, 0) < 0)
-        throw new DmaError('ERR_DMA_EXHAUSTED', `intel-iommu: the former owner has no room for ${buffers} buffers`, {
-          hint: 'lower platform.formerOwner.buffers, or enlarge machine.memory',
-        });
+      if (mapping.map(address, PAGE_SIZE, DmaDirection.Bidirectional, words, 0) < 0) throw noRoom(buffers);
     }
   } catch (error) {
     free();
     throw error;
   }
   return free;
+}
+
+/** Memory of one of its buffers. A smaller queue of the next kernel leaves it no more. */
+function allocateBuffer(memory: GuestMemory, buffers: number): number {
+  try {
+    return memory.allocate(PAGE_SIZE, PAGE_SIZE);
+  } catch (cause) {
+    throw noRoom(buffers, cause);
+  }
+}
+
+function noRoom(buffers: number, cause?: unknown): DmaError {
+  return new DmaError('ERR_DMA_EXHAUSTED', `intel-iommu: the former owner has no room for ${buffers} buffers`, {
+    hint: 'lower platform.formerOwner.buffers, or enlarge machine.memory',
+    cause,
+  });
 }

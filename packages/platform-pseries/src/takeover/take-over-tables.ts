@@ -1,3 +1,4 @@
+import { formatByteSize } from '@virtio-platform/core/memory';
 import { windowError } from '../open-ddw-window.ts';
 import { H_SUCCESS, RTAS_SUCCESS, type DmaWindow, type TceFacility } from '../tce-facility.ts';
 import { TceWindow } from '../tce-window.ts';
@@ -78,7 +79,7 @@ function removeWindow(facility: TceFacility, { liobn }: DmaWindow, isDefaultRemo
   if (removed === RTAS_SUCCESS && restored === RTAS_SUCCESS) return;
   throw windowError(
     `the window of the former owner is not removed: the firmware answers ${removed}, and ${restored} to a reset`,
-    'use window.kind: ddw with its page size, which keeps the window',
+    'use platform.window.kind: ddw with its page size, which keeps the window',
   );
 }
 
@@ -92,15 +93,16 @@ function holdTables(
   if (kind === 'default' && isDefaultRemoved)
     throw windowError(
       'the former owner removed the default window, and its 64-bit window is held',
-      'use window: { kind: ddw, mapping: dynamic } with its page size',
+      `use platform.window: { kind: ddw, mapping: dynamic${dynamic ? `, pageSize: ${pageSizeOf(dynamic)}` : ''} }`,
     );
   if (kind === 'ddw' && dynamic === undefined)
     return { ...taken, held: new Uint8Array(0), summary: 'after kdump: the default window is not touched' };
   const existing = kind === 'ddw' ? dynamic! : facility.defaultWindow;
   if (2 ** existing.pageShift !== pageSize)
     throw windowError(
-      `the window of the former owner has pages of ${2 ** existing.pageShift} bytes, and it is held`,
-      'change window.pageSize to it, or use window.kind: default',
+      `the window of the former owner has pages of ${pageSizeOf(existing)}, and it is held`,
+      `use platform.window.pageSize: ${pageSizeOf(existing)}` +
+        (isDefaultRemoved ? '' : ', or platform.window: { kind: default }'),
     );
   const table = new TceWindow(facility, existing, options);
   const held = heldEntries(table);
@@ -136,6 +138,10 @@ function freeLast(table: TceWindow, held: Uint8Array, count: number): void {
   if (status !== H_SUCCESS)
     throw windowError(`the hypervisor answers ${status} while held entries are freed`, 'use a larger window');
   held.fill(0, first);
+}
+
+function pageSizeOf({ pageShift }: DmaWindow): string {
+  return formatByteSize(2 ** pageShift);
 }
 
 function nameOf({ liobn }: DmaWindow): string {

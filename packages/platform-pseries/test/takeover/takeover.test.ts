@@ -189,7 +189,7 @@ describe('a kernel after a crash', () => {
 
   it.each([
     [{ kind: 'ddw', mapping: 'linear' }, { kind: 'ddw', mapping: 'dynamic' }, /entry 1 of the window that is held/],
-    [{ kind: 'ddw', mapping: 'dynamic', pageSize: '2MiB' }, { kind: 'ddw' }, /has pages of 65536 bytes/],
+    [{ kind: 'ddw', mapping: 'dynamic', pageSize: '2MiB' }, { kind: 'ddw' }, /has pages of 64KiB/],
   ])('does not get window %j over %j', (window, formerWindow, message) => {
     const bench = leave({ takeover: 'kdump', window, formerOwner: { window: formerWindow, buffers: 2 } });
     expect(() => bench.takeOver().openMapping('linear', { queue: 0, capacity: 4 })).toThrow(
