@@ -12,7 +12,7 @@ import {
   type PlatformPlugin,
 } from '@virtio-platform/core';
 import { PHYSICAL_ADDRESS_SPACE } from '@virtio-platform/core/address-space';
-import { formatByteSize } from '@virtio-platform/core/memory';
+import { poolProblem } from '@virtio-platform/core/dma';
 import { LegacyPlatform } from './legacy-platform.ts';
 import { legacyOptionsSchema, type LegacyOptions } from './options.ts';
 
@@ -25,16 +25,7 @@ const plugin: PlatformPlugin<LegacyOptions> = definePlatformPlugin({
   apiVersion: PLUGIN_API_VERSION,
   options: legacyOptionsSchema,
   needs: [],
-  addressingProblem({ addressBits }, { first, end }, { pool }) {
-    if (end <= 2 ** addressBits || pool <= (2 ** addressBits - first) / 2) return undefined;
-    return {
-      about: 'addressBits',
-      message:
-        `a pool of ${formatByteSize(pool)} and the rings do not lie between ` +
-        `0x${first.toString(16)} and 2^${addressBits}`,
-      hint: 'make platform.pool smaller, have the device take more bits, or use a machine whose memory begins lower',
-    };
-  },
+  addressingProblem: (addressing, memory, { pool }) => poolProblem(addressing, memory, pool, memory.end),
   register(container, options) {
     container.register(PLATFORM, {
       useFactory: (bound) => new LegacyPlatform(options, bound.resolve(GUEST_MEMORY), deviceAddressing(bound)),

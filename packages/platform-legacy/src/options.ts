@@ -1,8 +1,7 @@
-import { BOUNCE_SEGMENT_SLOTS, BOUNCE_SLOT_SIZE } from '@virtio-platform/core/dma';
+import { BOUNCE_SEGMENT_SIZE } from '@virtio-platform/core/dma';
 import { byteSize } from '@virtio-platform/options';
 import { z } from 'zod';
 
-const SEGMENT = BOUNCE_SLOT_SIZE * BOUNCE_SEGMENT_SLOTS;
 const LARGEST_POOL = 2 ** 36;
 
 /** The `platform` section of a profile that uses this plugin. */
@@ -28,13 +27,13 @@ export const legacyOptionsSchema: z.ZodType<LegacyOptions, LegacyOptionsInput> =
       .enum(['little', 'big'])
       .default('little')
       .describe('Byte order of the guest, and so of the rings of a legacy device.'),
-    pool: byteSize({ multipleOf: SEGMENT, maximum: LARGEST_POOL })
+    pool: byteSize({ multipleOf: BOUNCE_SEGMENT_SIZE, maximum: LARGEST_POOL })
       .prefault('1MiB')
       .describe(
         'With device.dmaBits: memory below the mask that buffers beyond it are copied through, a multiple of 256KiB. ' +
           'Default 1MiB.',
       ),
-    poolLimit: byteSize({ multipleOf: SEGMENT, maximum: LARGEST_POOL })
+    poolLimit: byteSize({ multipleOf: BOUNCE_SEGMENT_SIZE, maximum: LARGEST_POOL })
       .optional()
       .describe(
         'Bytes that all pools may have together, where one is added when it is full. Default: as many as pool.',

@@ -1,4 +1,4 @@
-import { BOUNCE_SEGMENT_SLOTS, BOUNCE_SLOT_SIZE } from '@virtio-platform/core/dma';
+import { BOUNCE_SEGMENT_SIZE } from '@virtio-platform/core/dma';
 import { formatByteSize } from '@virtio-platform/core/memory';
 import type { ByteOrder } from '@virtio-platform/core/queue';
 import { busAddress, byteSize, takeoverSchema, type Takeover } from '@virtio-platform/options';
@@ -45,7 +45,6 @@ export interface PseriesOptions {
   readonly failures: PseriesFailures;
 }
 
-const SEGMENT = BOUNCE_SLOT_SIZE * BOUNCE_SEGMENT_SLOTS;
 const LARGEST_POOL = 2 ** 30;
 const options = z.strictObject({
   window: windowSchema.prefault({}).describe('The DMA window that buffers are mapped in.'),
@@ -57,7 +56,7 @@ const options = z.strictObject({
     .boolean()
     .default(false)
     .describe('A guest protected from its hypervisor (PEF): buffers are copied through pages that it shares.'),
-  pool: byteSize({ multipleOf: SEGMENT, maximum: LARGEST_POOL })
+  pool: byteSize({ multipleOf: BOUNCE_SEGMENT_SIZE, maximum: LARGEST_POOL })
     .default(2 ** 20)
     .describe('Shared memory of a secure guest that buffers are copied through: a multiple of 256KiB. Default 1MiB.'),
   onHypercallError: z

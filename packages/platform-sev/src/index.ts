@@ -11,9 +11,9 @@ import {
   PLUGIN_API_VERSION,
   type PlatformPlugin,
 } from '@virtio-platform/core';
-import type { AddressingProblem, MemoryRange } from '@virtio-platform/core/dma';
+import { poolProblem, type AddressingProblem } from '@virtio-platform/core/dma';
 import { formatByteSize } from '@virtio-platform/core/memory';
-import { sevOptionsSchema, type SevOptions } from './options.ts';
+import { LEAST_IPA_BITS, sevOptionsSchema, type SevOptions } from './options.ts';
 import { MEMORY_CONVERSION, SevPlatform, type MemoryConversion } from './sev-platform.ts';
 import { simulateSev } from './simulated/simulate-sev.ts';
 
@@ -39,10 +39,10 @@ const plugin: PlatformPlugin<SevOptions> = definePlatformPlugin({
   apiVersion: PLUGIN_API_VERSION,
   options: sevOptionsSchema,
   needs: [MEMORY_CONVERSION],
-  addressingProblem: ({ addressBits, minAlignMask }, memory, options) =>
-    aliasProblem(options, addressBits) ??
-    poolProblem(options, addressBits, memory) ??
-    boundaryProblem(options, minAlignMask),
+  addressingProblem: (addressing, memory, options) =>
+    aliasProblem(options, addressing.addressBits) ??
+    poolProblem(addressing, memory, leastPool(options)) ??
+    boundaryProblem(options, addressing.minAlignMask),
   register(container, options) {
     container.register(PLATFORM, {
       useFactory: (bound) =>
@@ -63,24 +63,15 @@ function aliasProblem({ technology, ipaBits }: SevOptions, addressBits: number):
   return {
     about: 'addressBits',
     message: `the address of a shared page has bit ${ipaBits - 1} set, and the device takes ${addressBits} bits`,
-    hint: 'make platform.ipaBits smaller, or have the device take as many bits',
+    hint:
+      (addressBits >= LEAST_IPA_BITS ? `make platform.ipaBits at most ${addressBits}, or ` : '') +
+      `have the device take ${ipaBits} bits (device.dmaBits)`,
   };
 }
 
-/** The pool of a narrow device lies below its mask, beside rings. */
-function poolProblem(
-  { pool, halvePool }: SevOptions,
-  addressBits: number,
-  memory: MemoryRange,
-): AddressingProblem | undefined {
-  const room = 2 ** addressBits - memory.first;
-  const bytes = halvePool ? SMALLEST_POOL : pool;
-  if (bytes <= room / 2) return undefined;
-  return {
-    about: 'addressBits',
-    message: `a pool of ${formatByteSize(bytes)} and the rings do not lie below 2^${addressBits}`,
-    hint: 'make platform.pool smaller, or have the device take more bits',
-  };
+/** The smallest pool that the platform would do with. */
+function leastPool({ pool, halvePool }: SevOptions): number {
+  return halvePool ? Math.min(pool, SMALLEST_POOL) : pool;
 }
 
 function boundaryProblem({ boundary = Infinity }: SevOptions, minAlignMask: number): AddressingProblem | undefined {

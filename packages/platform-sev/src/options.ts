@@ -1,12 +1,13 @@
-import { BOUNCE_SEGMENT_SLOTS, BOUNCE_SLOT_SIZE } from '@virtio-platform/core/dma';
+import { BOUNCE_SEGMENT_SIZE } from '@virtio-platform/core/dma';
 import type { FailureSchedule } from '@virtio-platform/core/failure';
 import { byteSize, failureSchedule, lowBitsMask, powerOfTwo } from '@virtio-platform/options';
 import { z } from 'zod';
 
-const SEGMENT = BOUNCE_SLOT_SIZE * BOUNCE_SEGMENT_SLOTS;
 const LARGEST_POOL = 2 ** 36;
 const LARGEST_COHERENT_POOL = 2 ** 30;
 const MOST_AREAS = 64;
+/** The fewest bits of an intermediate physical address. */
+export const LEAST_IPA_BITS = 32;
 
 /**
  * What protects memory, which decides what a device meets at a private page: ciphertext both ways (SEV and SEV-ES),
@@ -84,10 +85,10 @@ export const sevOptionsSchema: z.ZodType<SevOptions, SevOptionsInput> = z
           'the pool only. pkvm: the same, by a hypervisor of Arm that is asked to share the pool once. cca: a ' +
           'realm of Arm, in which the address of a shared page has the top bit set.',
       ),
-    pool: byteSize({ multipleOf: SEGMENT, maximum: LARGEST_POOL })
+    pool: byteSize({ multipleOf: BOUNCE_SEGMENT_SIZE, maximum: LARGEST_POOL })
       .prefault('1MiB')
       .describe('Shared memory that buffers are copied through: a multiple of 256KiB, at most 64GiB. Default 1MiB.'),
-    poolLimit: byteSize({ multipleOf: SEGMENT, maximum: LARGEST_POOL })
+    poolLimit: byteSize({ multipleOf: BOUNCE_SEGMENT_SIZE, maximum: LARGEST_POOL })
       .optional()
       .describe(
         'Bytes that all pools may have together: where no slot is free, a pool as large as the first is added. ' +
@@ -117,7 +118,7 @@ export const sevOptionsSchema: z.ZodType<SevOptions, SevOptionsInput> = z
       .describe('pkvm and cca: bytes that the guest shares at once, a power of two from 4KiB to 64KiB. Default 4KiB.'),
     ipaBits: z
       .int()
-      .min(32)
+      .min(LEAST_IPA_BITS)
       .max(52)
       .optional()
       .describe('cca: bits of an intermediate physical address, the highest of which means shared. Default 48.'),
@@ -148,7 +149,7 @@ export const sevOptionsSchema: z.ZodType<SevOptions, SevOptionsInput> = z
     granule: options.granule ?? 4096,
     ipaBits: options.ipaBits ?? 48,
   }))
-  .refine(({ pool, areas }) => pool % (SEGMENT * areas) === 0, {
+  .refine(({ pool, areas }) => pool % (BOUNCE_SEGMENT_SIZE * areas) === 0, {
     path: ['areas'],
     error: 'each area is a multiple of 256KiB: enlarge the pool, or have fewer areas',
   })

@@ -1,3 +1,7 @@
+import { formatByteSize } from '../memory/byte-size.ts';
+import { PAGE_SIZE } from '../memory/guest-memory.ts';
+import { BOUNCE_SEGMENT_SIZE } from './bounce/bounce-pool.ts';
+
 /** What a device can do with addresses, which its driver tells the platform: `struct device` of Linux. */
 export interface DeviceAddressing {
   /** Bits of the addresses that it puts on the bus: 12 to 64 (`dma_set_mask`). */
@@ -43,6 +47,33 @@ export function physicalProblem(
     about: 'addressBits',
     message: `${terms} passes physical addresses, and those of memory reach beyond 2^${addressing.addressBits}`,
     hint,
+  };
+}
+
+/**
+ * The problem of a platform whose pool of `bytes` lies below the mask of a device and has half of what is there, beside
+ * rings. A device that takes addresses up to `unpooled` has no pool.
+ */
+export function poolProblem(
+  addressing: Pick<DeviceAddressing, 'addressBits'>,
+  { first }: Pick<MemoryRange, 'first'>,
+  bytes: number,
+  unpooled: number = Infinity,
+): AddressingProblem | undefined {
+  const room = (addressEnd(addressing) - first) / 2;
+  if (unpooled <= addressEnd(addressing) || bytes <= room) return undefined;
+  const { addressBits } = addressing;
+  const largest = Math.floor(room / BOUNCE_SEGMENT_SIZE) * BOUNCE_SEGMENT_SIZE;
+  const bits = Math.ceil(Math.log2(Math.min(unpooled, first + 2 * bytes)));
+  const ways = [
+    ...(largest > 0 ? [`make platform.pool at most ${formatByteSize(largest)}`] : []),
+    `have the device take ${bits} bits (device.dmaBits)`,
+    ...(first > PAGE_SIZE ? ['use a machine whose memory begins lower'] : []),
+  ];
+  return {
+    about: 'addressBits',
+    message: `a pool of ${formatByteSize(bytes)} and the rings do not lie between 0x${first.toString(16)} and 2^${addressBits}`,
+    hint: ways.join(', or '),
   };
 }
 

@@ -2,8 +2,9 @@
 export const BOUNCE_SLOT_SIZE = 2048;
 /** Slots of a segment, as in Linux (IO_TLB_SEGSIZE): a buffer takes at most the 256 KiB of one segment. */
 export const BOUNCE_SEGMENT_SLOTS = 128;
+/** Bytes of a segment: a pool is a multiple of it. */
+export const BOUNCE_SEGMENT_SIZE: number = BOUNCE_SLOT_SIZE * BOUNCE_SEGMENT_SLOTS;
 
-const SEGMENT_SIZE = BOUNCE_SLOT_SIZE * BOUNCE_SEGMENT_SLOTS;
 const IN_SLOT = BOUNCE_SLOT_SIZE - 1;
 const PAGE_SIZE = 4096;
 const FEW_SLOTS = 16;
@@ -53,19 +54,19 @@ export class BouncePool {
   constructor(options: BouncePoolOptions) {
     const { bytes, base = 0, areas = 1, minAlignMask = 0, boundary = Infinity } = options;
     if (!isPowerOfTwo(areas)) throw new RangeError(`the number of areas, ${areas}, is not a power of two`);
-    if (!(bytes >= SEGMENT_SIZE) || bytes % (SEGMENT_SIZE * areas) !== 0) {
+    if (!(bytes >= BOUNCE_SEGMENT_SIZE) || bytes % (BOUNCE_SEGMENT_SIZE * areas) !== 0) {
       throw new RangeError(
-        `a bounce pool of ${areas} areas is a multiple of ${SEGMENT_SIZE * areas} bytes, not ${bytes}`,
+        `a bounce pool of ${areas} areas is a multiple of ${BOUNCE_SEGMENT_SIZE * areas} bytes, not ${bytes}`,
       );
     }
     if (base % PAGE_SIZE !== 0) throw new RangeError('a bounce pool starts at a page');
-    if (!isPowerOfTwo(minAlignMask + 1) || minAlignMask >= SEGMENT_SIZE / 2)
+    if (!isPowerOfTwo(minAlignMask + 1) || minAlignMask >= BOUNCE_SEGMENT_SIZE / 2)
       throw new RangeError(`0x${minAlignMask.toString(16)} is not a mask of low address bits below half a segment`);
     if (boundary !== Infinity && (!isPowerOfTwo(boundary) || boundary < PAGE_SIZE))
       throw new RangeError(`a boundary of ${boundary} bytes is not a power of two of at least ${PAGE_SIZE}`);
     this.slots = bytes / BOUNCE_SLOT_SIZE;
     const padding = Math.ceil(minAlignMask / BOUNCE_SLOT_SIZE) * BOUNCE_SLOT_SIZE;
-    this.maxMappingSize = Math.min(SEGMENT_SIZE, boundary) - padding;
+    this.maxMappingSize = Math.min(BOUNCE_SEGMENT_SIZE, boundary) - padding;
     this.#base = base;
     this.#areas = areas;
     this.#areaSlots = this.slots / areas;

@@ -1,9 +1,8 @@
 import { isCodedError } from '../../errors/coded-error.ts';
 import type { AddressRange } from '../address-range.ts';
 import type { DmaRegion } from '../dma-region.ts';
-import { BouncePool, BOUNCE_SEGMENT_SLOTS, BOUNCE_SLOT_SIZE, type BouncePoolOptions } from './bounce-pool.ts';
+import { BouncePool, BOUNCE_SEGMENT_SIZE, BOUNCE_SLOT_SIZE, type BouncePoolOptions } from './bounce-pool.ts';
 
-const SEGMENT_SIZE = BOUNCE_SLOT_SIZE * BOUNCE_SEGMENT_SLOTS;
 /** Linux makes no smaller pool where it has to do with less (IO_TLB_MIN_SLABS). */
 const SMALLEST_POOL = 2 ** 20;
 
@@ -106,7 +105,7 @@ export class BouncePools {
       const offset = slots.takeAligned(length, alignment, 0);
       if (offset >= 0) return this.#taken(region.address + offset);
     }
-    if (length <= SEGMENT_SIZE && this.#grow()) return this.takeAligned(length, alignment);
+    if (length <= BOUNCE_SEGMENT_SIZE && this.#grow()) return this.takeAligned(length, alignment);
     this.#exhausted++;
     return -1;
   }
@@ -142,7 +141,7 @@ export class BouncePools {
 
   get #leastBytes(): number {
     const { bytes, areas = 1 } = this.#options;
-    return Math.min(bytes, Math.max(SMALLEST_POOL, areas * SEGMENT_SIZE));
+    return Math.min(bytes, Math.max(SMALLEST_POOL, areas * BOUNCE_SEGMENT_SIZE));
   }
 
   #taken(copy: number): number {
@@ -163,7 +162,7 @@ export class BouncePools {
   /** Adds a pool as large as the first one, or as there is room for. Cold. */
   #grow(): boolean {
     const { bytes, limit = bytes, areas = 1 } = this.#options;
-    const unit = areas * SEGMENT_SIZE;
+    const unit = areas * BOUNCE_SEGMENT_SIZE;
     const left = Math.floor((limit - this.#bytes) / unit) * unit;
     if (left <= 0 || this.#isFull) return false;
     try {
@@ -179,7 +178,7 @@ export class BouncePools {
   /** Adds a pool of `bytes`, or of half as many and so on, but not of fewer than `least`. */
   #add(bytes: number, least: number): void {
     const { areas = 1 } = this.#options;
-    const unit = areas * SEGMENT_SIZE;
+    const unit = areas * BOUNCE_SEGMENT_SIZE;
     for (let size = bytes; ;) {
       try {
         const region = this.#share(size);
