@@ -8,6 +8,12 @@ import {
 } from '@virtio-platform/core/memory';
 
 /**
+ * Bytes that are converted in one call of the cipher: a call costs as much as many pages, and what it works on should
+ * stay in the caches.
+ */
+const MOST_AT_ONCE = 64 * PAGE_SIZE;
+
+/**
  * The guest's side of simulated encrypted memory. Guest memory holds what the *guest* reads: the plaintext of private
  * pages, the bytes themselves of shared pages. A conversion changes only the kind of a page, never the bytes in the
  * memory chips: afterwards the guest reads the ciphertext of its former plaintext, or the decryption of the former
@@ -34,16 +40,19 @@ export class EncryptedMemory implements MemoryConversion {
 
   #convert(address: number, length: number, toShared: boolean): boolean {
     checkConversion(this.#memory, address, length);
-    for (let page = address; page < address + length; page += PAGE_SIZE) {
-      if (this.#states.isShared(page) !== toShared) this.#convertPage(page, toShared);
+    const end = address + length;
+    for (let page = address; page < end;) {
+      const run = this.#states.runAt(page, Math.min(end - page, MOST_AT_ONCE));
+      if (this.#states.isShared(page) !== toShared) this.#convertRun(page, run, toShared);
+      page += run;
     }
     return true;
   }
 
-  #convertPage(page: number, toShared: boolean): void {
-    const bytes = this.#memory.u8.subarray(page, page + PAGE_SIZE);
-    bytes.set(toShared ? this.#encryption.encrypt(page, bytes) : this.#encryption.decrypt(page, bytes));
-    this.#states.set(page, toShared);
+  #convertRun(address: number, length: number, toShared: boolean): void {
+    const bytes = this.#memory.u8.subarray(address, address + length);
+    bytes.set(toShared ? this.#encryption.encrypt(address, bytes) : this.#encryption.decrypt(address, bytes));
+    this.#states.setAll(address, length, toShared);
   }
 }
 
@@ -84,28 +93,36 @@ export class MemoryEncryption {
 
   #transform(cipher: Cipher | Decipher, address: number, input: Uint8Array): Uint8Array {
     const tweak = this.#tweak(address, input.length / CIPHER_BLOCK);
-    const output = cipher.setAutoPadding(false).update(xor(input, tweak));
-    return xor(output, tweak);
+    const masked = wordsOf(new Uint8Array(input));
+    xor(masked, tweak);
+    const output = wordsOf(cipher.setAutoPadding(false).update(masked));
+    xor(output, tweak);
+    return new Uint8Array(output.buffer, output.byteOffset, output.byteLength);
   }
 
   /** One tweak per block: the block's number, encrypted. */
-  #tweak(address: number, blocks: number): Uint8Array {
-    const numbers = new Uint32Array((blocks * CIPHER_BLOCK) / 4);
+  #tweak(address: number, blocks: number): Int32Array {
+    const numbers = new Int32Array((blocks * CIPHER_BLOCK) / 4);
+    const first = address / CIPHER_BLOCK;
+    let low = first | 0;
+    let high = Math.floor(first / 0x1_0000_0000);
     for (let i = 0; i < blocks; i++) {
-      const block = address / CIPHER_BLOCK + i;
-      numbers[i * 4] = block;
-      numbers[i * 4 + 1] = block / 0x1_0000_0000;
+      numbers[i * 4] = low;
+      numbers[i * 4 + 1] = high;
+      low = (low + 1) | 0;
+      if (low === 0) high++;
     }
     const cipher = createCipheriv('aes-128-ecb', this.#keys.tweak, null);
-    return cipher.setAutoPadding(false).update(new Uint8Array(numbers.buffer));
+    return wordsOf(cipher.setAutoPadding(false).update(numbers));
   }
 }
 
-/** Copies, so that both can be taken as words wherever they lie. */
-function xor(one: Uint8Array, other: Uint8Array): Uint8Array {
-  const result = new Uint8Array(one);
-  const words = new Uint32Array(result.buffer);
-  const mask = new Uint32Array(new Uint8Array(other).buffer);
+/** The same bytes as words: of a copy where they do not lie at a word. */
+function wordsOf(bytes: Uint8Array): Int32Array {
+  const { buffer, byteOffset, length } = bytes.byteOffset % 4 === 0 ? bytes : new Uint8Array(bytes);
+  return new Int32Array(buffer, byteOffset, length / 4);
+}
+
+function xor(words: Int32Array, mask: Int32Array): void {
   for (let i = 0; i < words.length; i++) words[i]! ^= mask[i]!;
-  return result;
 }

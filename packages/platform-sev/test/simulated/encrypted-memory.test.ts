@@ -4,8 +4,13 @@ import { EncryptedMemory, generateMemoryKeys, MemoryEncryption } from '@virtio-p
 
 const PAGE = 2 * PAGE_SIZE;
 
-function boot(): { memory: GuestMemory; states: PageStates; encryption: MemoryEncryption; encrypted: EncryptedMemory } {
-  const memory = new GuestMemory(new SharedArrayBuffer(8 * PAGE_SIZE));
+function boot(pages = 8): {
+  memory: GuestMemory;
+  states: PageStates;
+  encryption: MemoryEncryption;
+  encrypted: EncryptedMemory;
+} {
+  const memory = new GuestMemory(new SharedArrayBuffer(pages * PAGE_SIZE));
   memory.u8.forEach((_, i) => (memory.u8[i] = i % 251));
   const states = PageStates.create(memory.size);
   const encryption = new MemoryEncryption(generateMemoryKeys());
@@ -47,6 +52,20 @@ describe('EncryptedMemory', () => {
     encrypted.setPrivate(PAGE + PAGE_SIZE, PAGE_SIZE);
     expect(Buffer.from(memory.u8)).toEqual(before);
     expect([0, 1, 2, 3].map((page) => states.isShared(page * PAGE_SIZE))).toEqual([false, false, true, false]);
+  });
+
+  it('converts a long range as its pages one by one, without those that already are as asked', () => {
+    const { memory, states, encryption, encrypted } = boot(200);
+    for (const page of [3, 64, 150]) encrypted.setShared(page * PAGE_SIZE, PAGE_SIZE);
+    const before = memory.u8.slice();
+    encrypted.setShared(PAGE_SIZE, 180 * PAGE_SIZE);
+    for (let page = 0; page < 200; page++) {
+      const bytes = before.subarray(page * PAGE_SIZE, (page + 1) * PAGE_SIZE);
+      const isConverted = page >= 1 && page <= 180 && ![3, 64, 150].includes(page);
+      const expected = isConverted ? encryption.encrypt(page * PAGE_SIZE, bytes) : bytes;
+      expect(Buffer.from(memory.u8.slice(page * PAGE_SIZE, (page + 1) * PAGE_SIZE)).equals(expected)).toBe(true);
+      expect(states.isShared(page * PAGE_SIZE)).toBe(page >= 1 && page <= 180);
+    }
   });
 
   it('changes the generation when a page becomes private, and only then', () => {
