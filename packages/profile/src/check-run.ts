@@ -23,6 +23,8 @@ import { readTypedValues, unreadValues, type TypedValues } from './schema/typed-
 
 /** What is known of one run of a profile. */
 export interface RunCheck {
+  /** The run as it is written, by the names that its keys have. */
+  readonly root: MapNode;
   /** What reports call the run. */
   readonly name: string;
   /** `undefined` where the schema has issues, or the device type does something wrong. */
@@ -114,17 +116,16 @@ export async function checkRun(
     const wrongHere = wrong.filter(counts);
     contradictions.push(...wrongHere.map((each) => issueAt(laidOver(root, each, file), each.path, each.message)));
   }
-  const ofProfile = typeof values['profile'] === 'string' ? values['profile'] : 'this profile';
-  const name = run.label === '' ? ofProfile : `${ofProfile} [${run.label}]`;
+  const name = nameOfRun(run);
   const { checked } = read;
   const isRight = checked !== undefined && issues.length === 0;
   if (error !== undefined) {
     const run = isRight ? namedRun(file, name, root, checked, device) : undefined;
     const failure = { error, issues: issuesOf('device', device.use!, error), run };
-    return { name, profile: undefined, failure, issues, contradictions, warnings };
+    return { root, name, profile: undefined, failure, issues, contradictions, warnings };
   }
   const profile = isRight ? buildProfile(file, name, root, checked, device, typed) : undefined;
-  return { name, profile, failure: undefined, issues, contradictions, warnings };
+  return { root, name, profile, failure: undefined, issues, contradictions, warnings };
 }
 
 /**
@@ -137,6 +138,14 @@ function laidOver(root: MapNode, { path, with: others = [] }: Contradiction, fil
   const ofFile = (name: string): Place | undefined =>
     places.find(({ location }) => resolve(location.file) === resolve(name));
   return places.find(isSetPlace) ?? ofFile(file) ?? places[0]!;
+}
+
+/** What reports call a run. */
+export function nameOfRun({ root, label }: ProfileRun): string {
+  const node = nodeAt(root, ['profile']);
+  const profile = node === undefined ? undefined : plainValue(node);
+  const ofProfile = typeof profile === 'string' ? profile : 'this profile';
+  return label === '' ? ofProfile : `${ofProfile} [${label}]`;
 }
 
 /** What is wrong with how a profile names the type of its device. */
@@ -216,7 +225,8 @@ function buildProfile(
 
 /** Lists what is wrong with the runs of a profile, each mistake once, whatever number of runs it stands in. */
 export function issuesOfRuns(checks: readonly RunCheck[]): ProfileIssue[] {
-  return [...distinctIssues(checks.flatMap(({ issues }) => issues)), ...contradictionsOf(checks)];
+  const contradictions = checks.map(({ contradictions: issues, ...run }) => ({ ...run, issues }));
+  return [...namedIssues(checks), ...namedIssues(contradictions, () => true)];
 }
 
 /** The issues, each text once. */
@@ -224,17 +234,32 @@ export function distinctIssues(issues: readonly ProfileIssue[]): ProfileIssue[] 
   return [...new Map(issues.map((issue) => [formatIssue(issue), issue])).values()];
 }
 
-/** A contradiction that only some runs have names the first of them: where it stands, nothing may look wrong. */
-function contradictionsOf(checks: readonly RunCheck[]): ProfileIssue[] {
-  const found = new Map<string, { readonly issue: ProfileIssue; readonly name: string; runs: number }>();
-  for (const { name, contradictions } of checks) {
-    for (const issue of contradictions) {
-      const known = found.get(formatIssue(issue));
-      if (known === undefined) found.set(formatIssue(issue), { issue, name, runs: 1 });
-      else known.runs++;
+/**
+ * The issues of runs, each text once. One that only some runs have names the first of them, where it stands in a run
+ * that has it not: nothing may look wrong there. What two values contradict may stand anywhere (`isAnywhere`).
+ */
+export function namedIssues(
+  runs: readonly Pick<RunCheck, 'name' | 'root' | 'issues'>[],
+  isAnywhere: (issue: ProfileIssue, root: MapNode) => boolean = standsIn,
+): ProfileIssue[] {
+  const texts = runs.map(({ issues }) => new Set(issues.map(formatIssue)));
+  const found = new Map<string, ProfileIssue>();
+  for (const { name, issues } of runs) {
+    for (const issue of issues) {
+      const text = formatIssue(issue);
+      if (found.has(text)) continue;
+      const isElsewhere = runs.some(({ root }, i) => !texts[i]!.has(text) && isAnywhere(issue, root));
+      found.set(text, isElsewhere ? { ...issue, message: `${issue.message} (in ${name})` } : issue);
     }
   }
-  return Array.from(found.values(), ({ issue, name, runs }) =>
-    runs === checks.length ? issue : { ...issue, message: `${issue.message} (in ${name})` },
-  );
+  return [...found.values()];
+}
+
+/** Whether what an issue is about is written at the same place in this run. */
+function standsIn(issue: ProfileIssue, root: MapNode): boolean {
+  const path = issue.path.split('.');
+  return (['value', 'key'] as const).some((part) => {
+    const { file, line, column, key } = placeOf(root, path, part).location;
+    return file === issue.file && line === issue.line && column === issue.column && key === issue.key;
+  });
 }

@@ -1,6 +1,14 @@
 import { resolve } from 'node:path';
 import { findPluginIssues } from './plugin/check-plugins.ts';
-import { checkRun, distinctIssues, issuesOfRuns, type Reading, type RunCheck } from './check-run.ts';
+import {
+  checkRun,
+  distinctIssues,
+  issuesOfRuns,
+  namedIssues,
+  nameOfRun,
+  type Reading,
+  type RunCheck,
+} from './check-run.ts';
 import type { CodedError, DeviceTypePlugin } from '@virtio-platform/core';
 import { DeviceTypeLoader } from './plugin/load-device-type.ts';
 import { expandMatrix, type ProfileRun } from './matrix/expand-matrix.ts';
@@ -92,13 +100,13 @@ export async function loadProfile(source: ProfileSource, options: LoadOptions = 
 
 /** Finds everything that is wrong with a profile, its plugins and their options. */
 export async function checkProfile(source: ProfileSource, options: LoadOptions = {}): Promise<ProfileCheck> {
-  const { roots, profiles, issues } = await checkStatically(source, options);
-  return { profiles, issues: await withPluginIssues(roots, issues, options) };
+  const check = await checkStatically(source, options);
+  return { profiles: check.profiles, issues: await withPluginIssues(check, options) };
 }
 
 interface StaticCheck extends ProfileCheck {
-  /** Each run as it is written; none where there is nothing to check. */
-  readonly roots: readonly MapNode[];
+  /** Each run as it is written, and its name; none where there is nothing to check. */
+  readonly runs: readonly { readonly name: string; readonly root: MapNode }[];
   readonly checks: readonly RunCheck[];
   /** The issues but those of the device types. */
   readonly textIssues: readonly ProfileIssue[];
@@ -112,8 +120,8 @@ async function loadRuns(source: ProfileSource, options: LoadOptions): Promise<St
   throw await errorOf(check, options);
 }
 
-async function errorOf({ roots, issues }: StaticCheck, options: ResolutionOptions): Promise<ProfileError> {
-  return new ProfileError(await withPluginIssues(roots, issues, options));
+async function errorOf(check: StaticCheck, options: ResolutionOptions): Promise<ProfileError> {
+  return new ProfileError(await withPluginIssues(check, options));
 }
 
 async function checkStatically(source: ProfileSource, options: LoadOptions): Promise<StaticCheck> {
@@ -123,7 +131,7 @@ async function checkStatically(source: ProfileSource, options: LoadOptions): Pro
   const sources = setValues(await readSources(located), set, resolve(baseDirectory));
   if (sources.root === undefined) {
     const { issues } = sources;
-    return { roots: [], checks: [], profiles: [], issues, textIssues: issues };
+    return { runs: [], checks: [], profiles: [], issues, textIssues: issues };
   }
   const matrix = expandMatrix(sources.root);
   const read = [...sources.issues, ...matrix.issues];
@@ -144,7 +152,7 @@ async function checkStatically(source: ProfileSource, options: LoadOptions): Pro
   const ofTypes = distinctIssues(checks.flatMap(({ failure }) => failure?.issues ?? [])).filter(believed);
   const issues = [...ofTypes, ...textIssues].slice(0, MAX_ISSUES);
   return {
-    roots: matrix.runs.map(({ root }) => root),
+    runs: matrix.runs.map((run) => ({ name: nameOfRun(run), root: run.root })),
     matrix: sources.root.entries.get('matrix')?.key,
     profiles: issues.length > 0 ? [] : checks.flatMap(({ profile }) => profile ?? []),
     checks,
@@ -190,16 +198,16 @@ function isBelieved(issue: ProfileIssue, sourceIssues: readonly ProfileIssue[]):
 }
 
 async function withPluginIssues(
-  roots: readonly MapNode[],
-  issues: readonly ProfileIssue[],
+  { runs, issues }: Pick<StaticCheck, 'runs' | 'issues'>,
   options: ResolutionOptions,
 ): Promise<ProfileIssue[]> {
-  const uses = roots.map((root) => ({ platform: pluginUse(root, 'platform'), machine: pluginUse(root, 'machine') }));
-  let found: readonly ProfileIssue[] = [];
-  for (const named of uses) {
-    found = distinctIssues([...found, ...(await findPluginIssues(named, options))]);
-    if (found.length >= MAX_ISSUES) break;
+  const checked: { name: string; root: MapNode; issues: readonly ProfileIssue[] }[] = [];
+  for (const { name, root } of runs) {
+    const named = { platform: pluginUse(root, 'platform'), machine: pluginUse(root, 'machine') };
+    checked.push({ name, root, issues: await findPluginIssues(named, options) });
+    if (distinctIssues(checked.flatMap(({ issues: ofRun }) => ofRun)).length >= MAX_ISSUES) break;
   }
+  const found = namedIssues(checked);
   const files = [...new Set([...issues, ...found].map(({ file }) => file))];
   return [...issues, ...found.filter((issue) => isBelieved(issue, issues))]
     .toSorted((a, b) => files.indexOf(a.file) - files.indexOf(b.file) || comparePlaces(a, b))

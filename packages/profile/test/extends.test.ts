@@ -54,6 +54,18 @@ queue: { size: 64 }
     expect(platform.options).toEqual({ depth: 1 });
   });
 
+  it('says where the kind stands that a key of the base does not go with', async () => {
+    const base = BASE.replace('write-read-verify, requests: 20', 'mixed, reads: 0.5, requests: 20');
+    const folder = temporaryFolder({
+      'child.yaml': 'extends: base.yaml\nworkload: { kind: write-read-verify }\n',
+      'base.yaml': base,
+    });
+    expect((await checkProfile(join(folder, 'base.yaml'))).issues).toEqual([]);
+    const { issues } = await checkProfile(join(folder, 'child.yaml'));
+    expect(issues).toMatchObject([{ file: join(folder, 'base.yaml'), line: 7, path: 'workload.reads' }]);
+    expect(issues[0]!.message).toMatch(/^write-read-verify has no reads \(workload\.kind is at .*child\.yaml:2:19\)$/);
+  });
+
   it('reports issues at the file and line where the value stands', async () => {
     const child = `extends: base.yaml\nqueue: { size: 0 }\n`;
     const folder = temporaryFolder({ 'child.yaml': child, 'base.yaml': BASE.replace('4KiB', '4KB') });

@@ -116,6 +116,31 @@ describe('a matrix of paths', () => {
     ]);
   });
 
+  it.each([
+    [
+      'a workload',
+      { workload: '{ kind: mixed, requests: 20, depth: 4, blockSize: 4KiB, reads: 0.5 }' },
+      '  workload.kind: [mixed, write-read-verify]',
+      '7:67 workload.reads: write-read-verify has no reads (in test [workload.kind=write-read-verify])',
+    ],
+    [
+      'a device',
+      { device: '{ type: block, capacity: 1MiB }', workload: '{ requests: 20, depth: 4, blockSize: 4KiB }' },
+      '  - { device: { type: block }, workload: { kind: write-read-verify } }\n' +
+        '  - { profile: second, device: { type: entropy }, workload: { kind: read } }',
+      '4:24 device.capacity: unknown key `capacity` (in second)',
+    ],
+  ])('names the run in which a key of %s is wrong that is right in others', async (_what, lines, matrix, issue) => {
+    expect(await issuesOf(matrix, lines)).toEqual([issue]);
+  });
+
+  it('names no run where the wrong key stands in the matrix itself', async () => {
+    expect(await issuesOf('  - {}\n  - { workload: { sede: 3 }, platform: { mod: plain } }')).toEqual([
+      '11:19 workload.sede: unknown key `sede`',
+      '11:42 platform.mod: unknown key `mod`',
+    ]);
+  });
+
   it('makes at most 256 runs, and says how many they would be', async () => {
     const depths = `  workload.depth: [${numbers(16)}]`;
     expect(await runsOf(`  workload.seed: [${numbers(16)}]\n${depths}`)).toHaveLength(256);

@@ -3,6 +3,7 @@ import { validateOptions, type GivenOptions } from '../plugin/check-options.ts';
 import type { LoadedDeviceType } from '../plugin/load-device-type.ts';
 import { RESERVED_KEYS } from '../plugin/plugin-use.ts';
 import { nodeAt, placeOf, plainValue, type MapNode, type SourceNode } from '../source/source-node.ts';
+import { displayLocation } from '../source/profile-issue.ts';
 import type { TranslatedIssue } from '../source/translate-issues.ts';
 import { resolve } from 'node:path';
 import { resolveBeside } from '../source/read-sources.ts';
@@ -55,13 +56,26 @@ export async function readTypedValues(
   const common = Object.keys(workloadSchema(vocabulary).shape);
   const options =
     workload && (await check(givenOptions(root, 'workload', common, workload.paths ?? []), workload.options));
-  const wrong = settings.issues?.map((issue) => namedSetting(issue, type, vocabulary));
+  const wrong = settings.issues?.map((issue) => {
+    const has = ({ options: schema }: DeviceTypePlugin): boolean => hasKey(schema, issue, 'device');
+    const decided = [
+      ['device', 'type'],
+      ['device', 'use'],
+    ].find((path) => nodeAt(root, path) !== undefined)!;
+    return vocabulary.others.some(has) ? foreignKey(issue, aDevice(type.name), root, decided) : issue;
+  });
+  const wrongOptions = options?.issues?.map((issue) => {
+    const has = ({ options: schema }: WorkloadType<unknown, DriverHalf, unknown>): boolean =>
+      hasKey(schema, issue, 'workload');
+    const isForeign = Object.values(type.workloads).some(has);
+    return isForeign ? foreignKey(issue, String(plainValue(kind!)), root, ['workload', 'kind']) : issue;
+  });
   return {
     type,
     settings: settings.issues === undefined ? settings : undefined,
     workload,
     options: options?.issues === undefined ? options : undefined,
-    issues: [...(wrong ?? []), ...(options?.issues ?? [])],
+    issues: [...(wrong ?? []), ...(wrongOptions ?? [])],
   };
 }
 
@@ -99,12 +113,20 @@ function resolvedValue(node: SourceNode, at: readonly string[], paths: readonly 
   return Object.fromEntries(entries);
 }
 
-/** Says of a key that another device type has that this type has it not. */
-function namedSetting(found: TranslatedIssue, type: DeviceTypePlugin, { others }: DeviceVocabulary): TranslatedIssue {
+/** Whether a schema has the key of a section that another schema does not know. */
+function hasKey(schema: OptionsSchema<unknown>, { issue }: TranslatedIssue, section: string): boolean {
+  if (!issue.message.startsWith('unknown key') || issue.suggestion !== undefined) return false;
+  return schemaKeys(optionsJsonSchema(schema) ?? {}, []).includes(issue.path.slice(section.length + 1));
+}
+
+/**
+ * Says of a key that others of its kind have that `what` has it not; where another file than that of the key names it
+ * (`decided`), also where: the file of the key may be right by itself.
+ */
+function foreignKey(found: TranslatedIssue, what: string, root: MapNode, decided: readonly string[]): TranslatedIssue {
   const { issue } = found;
-  const key = issue.path.replace(/^device\./, '');
-  if (!issue.message.startsWith('unknown key') || issue.suggestion !== undefined) return found;
-  const isForeign = others.some(({ options }) => schemaKeys(optionsJsonSchema(options) ?? {}, []).includes(key));
-  if (!isForeign) return found;
-  return { ...found, issue: { ...issue, message: `${aDevice(type.name)} has no ${key}` } };
+  const { location } = placeOf(root, decided);
+  const where = location.file === issue.file ? '' : ` (${decided.join('.')} is at ${displayLocation(location)})`;
+  const key = issue.path.slice(decided[0]!.length + 1);
+  return { ...found, issue: { ...issue, message: `${what} has no ${key}${where}` } };
 }
