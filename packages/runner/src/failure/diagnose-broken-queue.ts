@@ -1,4 +1,9 @@
-import type { UsedElement } from '@virtio-platform/core/queue';
+import {
+  VIRTQ_DESC_F_INDIRECT,
+  VIRTQ_DESC_F_WRITE,
+  type BufferInspection,
+  type UsedElement,
+} from '@virtio-platform/core/queue';
 import type { RingReport } from '../report/ring-report.ts';
 import { count, describePlace, ringPlace, slotAt, slots, type Diagnosis } from './diagnosis.ts';
 import type { FailureEvidence } from './failure-evidence.ts';
@@ -19,7 +24,7 @@ export function diagnoseBrokenQueue(evidence: FailureEvidence, ring: RingReport)
     if (isUnwritten(evidence, ring, element)) return diagnoseSkipped(evidence, ring, [element]);
     return diagnoseId(evidence, ring, element);
   }
-  if (code === 'used-length-too-large') return diagnoseLength(ring, element);
+  if (code === 'used-length-too-large') return diagnoseLength(evidence, ring, element);
   return plain(ring, detail);
 }
 
@@ -212,7 +217,11 @@ function diagnoseTwice(
   };
 }
 
-function diagnoseLength(ring: RingReport, { id, slot, position, length }: UsedElement): Diagnosis {
+function diagnoseLength(
+  { buffers }: FailureEvidence,
+  ring: RingReport,
+  { id, slot, position, length }: UsedElement,
+): Diagnosis {
   const room = ring.outstanding.find((buffer) => buffer.id === id)?.writableBytes;
   const place = ringPlace(ring, { slot, position, buffer: id });
   const has = room === undefined ? 'less' : String(room);
@@ -221,6 +230,18 @@ function diagnoseLength(ring: RingReport, { id, slot, position, length }: UsedEl
     where: `${describePlace(ring, place)}: it has id ${id}, length ${length}`,
     place,
     notes: ['the used length counts bytes that the device wrote to the writable descriptors (2.7.8)'],
-    next: 'look how the device counts the used length: written bytes only, no device-readable ones',
+    next:
+      room !== undefined && readableTails(buffers.get(ring.queue), id).includes(length - room)
+        ? 'the device counts device-readable bytes too: correct that, or have the driver cut the used length ' +
+          '(driver.usedLength: clamp)'
+        : 'look how the device counts the used length: written bytes only, no device-readable ones',
   };
+}
+
+/** Bytes of the last device-readable descriptors of a buffer: of one, of two, and so on. */
+function readableTails(buffers: readonly BufferInspection[] = [], id: number): number[] {
+  const found = buffers.find((buffer) => buffer.id === id && buffer.isOutstanding);
+  const fields = found?.descriptors.map(({ written }) => written) ?? [];
+  const readable = fields.filter(({ flags }) => (flags & (VIRTQ_DESC_F_WRITE | VIRTQ_DESC_F_INDIRECT)) === 0);
+  return readable.map((_, first) => readable.slice(first).reduce((sum, { length }) => sum + length, 0));
 }
