@@ -390,7 +390,7 @@ describe('explain of a key', () => {
     expect(await explain('queue.size')).toMatch(/values +whole number from 1 to 32768/);
     expect(await explain('device.capacity')).toMatch(/of +type: block/);
     expect(await explain('platform.pool')).toMatch(/platform-pseries[^]*platform-sev/);
-    expect(await explain('machine.memory')).toMatch(/number with a unit: B, KiB, MiB, GiB/);
+    expect(await explain('machine.memory')).toMatch(/number with a unit: B, KiB, MiB, GiB, TiB/);
   });
 
   it('suggests one, also for the end of a key', async () => {

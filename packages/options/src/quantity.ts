@@ -38,7 +38,7 @@ interface UnitSystem {
 /** In bytes. Powers of 1024 only: KB means 1000 to some and 1024 to others. */
 const SIZE: UnitSystem = {
   what: 'a size',
-  units: { B: 1, KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3 },
+  units: { B: 1, KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3, TiB: 1024 ** 4 },
   bare: 'B',
   format: formatByteSize,
 };

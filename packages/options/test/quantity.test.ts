@@ -12,6 +12,7 @@ describe('byteSize', () => {
     ['64MiB', 64 * 2 ** 20],
     ['4KiB', 4096],
     ['1GiB', 2 ** 30],
+    ['2TiB', 2 ** 41],
     ['512B', 512],
     [4096, 4096],
     [4096n, 4096],
@@ -26,7 +27,9 @@ describe('byteSize', () => {
     ['4k', '4KiB'],
     ['4 KiB', '4KiB'],
     ['4096', '4096B'],
-    ['4TiB', undefined],
+    ['4TB', '4TiB'],
+    ['8192TiB', undefined],
+    ['4PiB', undefined],
     ['-4KiB', undefined],
     ['1.5GiB', undefined],
     ['', undefined],
@@ -39,7 +42,7 @@ describe('byteSize', () => {
     [undefined, undefined],
   ])('refuses %s and suggests %s', (source, suggestion) => {
     expect(mistakeOf(byteSize(), source)).toEqual({
-      message: 'must be a size: a whole number with one of the units B, KiB, MiB, GiB',
+      message: 'must be a size: a whole number with one of the units B, KiB, MiB, GiB, TiB',
       suggestion,
     });
   });
@@ -54,6 +57,7 @@ describe('byteSize', () => {
     ],
     [{ multipleOf: 512, minimum: 512 }, 0, 'must be a multiple of 512B'],
     [{ powerOfTwo: true, maximum: 2 ** 20 }, '3KiB', 'must be a power of two, at most 1MiB'],
+    [{ maximum: 2 ** 47 }, '129TiB', 'must be at least 1B, at most 128TiB'],
   ])('holds %j against %s', (limits, source, message) => {
     expect(mistakeOf(byteSize(limits), source).message).toBe(message);
   });
@@ -62,7 +66,7 @@ describe('byteSize', () => {
     const schema = z.strictObject({ memory: byteSize(), pool: byteSize({ minimum: 4096 }).prefault('1MiB') });
     expect(z.toJSONSchema(schema, { target: 'draft-7', io: 'input', unrepresentable: 'any' })).toMatchObject({
       required: ['memory'],
-      properties: { pool: { default: '1MiB', anyOf: [{ minimum: 4096 }, { pattern: '^\\d+(B|KiB|MiB|GiB)$' }] } },
+      properties: { pool: { default: '1MiB', anyOf: [{ minimum: 4096 }, { pattern: '^\\d+(B|KiB|MiB|GiB|TiB)$' }] } },
     });
   });
 });

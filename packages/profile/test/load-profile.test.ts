@@ -139,7 +139,7 @@ describe('loadProfile', () => {
       'p:9:14: driver.privilege: must be one of kernel, process, process-noiommu, not `kernal` — did you mean `kernel`?',
       'p:10:10: queue.layut: unknown key `layut` — did you mean `layout`?',
       'p:10:30: queue.size: must be at least 1, not `0`',
-      'p:11:76: workload.blockSize: must be a size: a whole number with one of the units B, KiB, MiB, GiB, not `4KB` — did you mean `4KiB`?',
+      'p:11:76: workload.blockSize: must be a size: a whole number with one of the units B, KiB, MiB, GiB, TiB, not `4KB` — did you mean `4KiB`?',
     ]);
     expect(error.issues[2]).toEqual({
       code: 'ERR_PROFILE_INVALID',

@@ -112,7 +112,7 @@ describe('what is wrong with an object', () => {
     [
       'a unit',
       { machine: { use: fixture('tiny-machine'), memory: '64MB' } },
-      'machine.memory: must be a size: a whole number with one of the units B, KiB, MiB, GiB, not `64MB` — did you mean `64MiB`?',
+      'machine.memory: must be a size: a whole number with one of the units B, KiB, MiB, GiB, TiB, not `64MB` — did you mean `64MiB`?',
     ],
     [
       'a missing key',

@@ -10,7 +10,10 @@ describe('formatByteSize', () => {
     [65_536, '64KiB'],
     [3 * 2 ** 20, '3MiB'],
     [2 ** 30, '1GiB'],
-    [2 ** 41, '2048GiB'],
+    [2 ** 40 - 2 ** 30, '1023GiB'],
+    [2 ** 40, '1TiB'],
+    [3 * 2 ** 40, '3TiB'],
+    [0, '0B'],
   ])('writes %d bytes as %s', (bytes, text) => {
     expect(formatByteSize(bytes)).toBe(text);
   });

@@ -127,7 +127,7 @@ function checkCapabilities(
     );
   if (domain === 'identity' && memory.size % granule !== 0)
     throw unsupported(
-      `memory of ${memory.size} bytes does not end with a page of ${granule / 1024}KiB`,
+      `memory of ${memory.size} bytes does not end with a page of ${formatByteSize(granule)}`,
       'make machine.memory a multiple of platform.granule',
     );
 }
