@@ -58,6 +58,15 @@ const HINTS: readonly (readonly [use: string, fails: Sections, hint: RegExp, fol
   ],
   [
     'vfio',
+    { platform: { ...SPAPR, memoryLockLimit: '8GiB', window: { size: '1TiB', pageSize: '4KiB', levels: 1 } } },
+    /^use more platform\.window\.levels, or use fewer TCEs/,
+    [
+      { platform: { ...SPAPR, memoryLockLimit: '8GiB', window: { size: '1TiB', pageSize: '4KiB', levels: 2 } } },
+      { platform: { ...SPAPR, memoryLockLimit: '8GiB', window: { size: '128GiB', pageSize: '64KiB', levels: 1 } } },
+    ],
+  ],
+  [
+    'vfio',
     { platform: { container: 'spapr-v1' } },
     /at least 1048576KiB .* or use a smaller window \(platform\.defaultWindowSize/,
     [

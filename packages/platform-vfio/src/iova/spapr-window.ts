@@ -25,6 +25,7 @@ interface WindowLocks {
 }
 
 const LESS_WINDOW = 'use a smaller window (platform.defaultWindowSize on the simulated machine)';
+const FEWER_TCES = 'use fewer TCEs (a smaller platform.window.size, or a larger pageSize)';
 const LESS_MEMORY = 'give the process less memory (machine.memory), all of which is registered';
 
 /** One window of bus addresses, after the steps that its container requires before mapping. */
@@ -92,7 +93,8 @@ export class SpaprWindow implements IovaWindow {
     const size = `${formatByteSize(request.size)} in pages of ${formatByteSize(request.pageSize)}`;
     const step = `create a window of ${size} with a table of ${levels} ${levels === 1 ? 'level' : 'levels'}`;
     const table = tceTableBytes(request, levels);
-    const less = `${LESS_MEMORY}, or use ${lessTable(request, levels)}`;
+    checkLevel(request, start, levels, step);
+    const less = `${LESS_MEMORY}, or ${FEWER_TCES}`;
     check(container, start, step, { own, wanted: table, less }, request.levels);
     return new SpaprWindow(
       container,
@@ -130,9 +132,19 @@ export class SpaprWindow implements IovaWindow {
   }
 }
 
-function lessTable(request: WindowRequest, levels: number): string {
-  const fewer = 'fewer TCEs (a smaller platform.window.size, or a larger pageSize)';
-  return tceLevelBytes(request, levels) <= LARGEST_LEVEL ? fewer : `${fewer}, or more platform.window.levels`;
+/**
+ * Throws where the kernel has no memory for a level, whatever the limit is: it keeps what it counted for the table, so
+ * that the limit seems to be too low.
+ */
+function checkLevel(request: WindowRequest, start: number, levels: number, step: string): void {
+  if (start !== ENOMEM || tceLevelBytes(request, levels) <= LARGEST_LEVEL) return;
+  throw new DmaError(
+    'ERR_DMA_EXHAUSTED',
+    `cannot ${step}: ENOMEM; a level has at most ${formatByteSize(LARGEST_LEVEL)}`,
+    {
+      hint: `use more platform.window.levels, or ${FEWER_TCES}`,
+    },
+  );
 }
 
 function leastTableBytes(container: SpaprContainer, request: WindowRequest): number {
