@@ -4,18 +4,19 @@ import { describe, expect, it } from 'vitest';
 
 interface Sections {
   readonly platform: object;
+  readonly workload?: object;
   readonly machine?: object;
   readonly device?: object;
 }
 
-function profileOf(use: string, { platform, machine, device }: Sections): ProfileObject {
+function profileOf(use: string, { platform, machine, device, workload }: Sections): ProfileObject {
   return {
     profile: 'followed-hint',
     platform: { use: `@virtio-platform/platform-${use}`, ...platform },
     machine: { use: '@virtio-platform/machine-simulated', memory: '64MiB', ...machine },
     device: { type: 'block', offers: ['VERSION_1', 'ACCESS_PLATFORM'], ...device },
     ...(use === 'vfio' && { driver: { privilege: 'process' } }),
-    workload: { kind: 'write-read-verify', requests: 50, depth: 16, blockSize: '4KiB', seed: 7 },
+    workload: { kind: 'write-read-verify', requests: 50, depth: 16, blockSize: '4KiB', seed: 7, ...workload },
   };
 }
 
@@ -23,6 +24,7 @@ async function run(use: string, sections: Sections): Promise<RunReport> {
   return runProfile(await loadProfile(profileOf(use, sections)));
 }
 
+const EXEC = { disruptions: [{ after: 20, do: 'exec' }] } as const;
 const SPAPR = { container: 'spapr-v2' } as const;
 const FORMER_DDW = { kind: 'ddw', mapping: 'dynamic', pageSize: '4KiB' } as const;
 const HELD = { takeover: 'kdump', dynamicWindows: 'replace', formerOwner: { window: FORMER_DDW } } as const;
@@ -59,7 +61,7 @@ const HINTS: readonly (readonly [use: string, fails: Sections, hint: RegExp, fol
   [
     'vfio',
     { platform: { ...SPAPR, memoryLockLimit: '8GiB', window: { size: '1TiB', pageSize: '4KiB', levels: 1 } } },
-    /^use more platform\.window\.levels, or use fewer TCEs/,
+    /^a level of a table has at most 16MiB: use more platform\.window\.levels, or use fewer TCEs/,
     [
       { platform: { ...SPAPR, memoryLockLimit: '8GiB', window: { size: '1TiB', pageSize: '4KiB', levels: 2 } } },
       { platform: { ...SPAPR, memoryLockLimit: '8GiB', window: { size: '128GiB', pageSize: '64KiB', levels: 1 } } },
@@ -79,6 +81,12 @@ const HINTS: readonly (readonly [use: string, fails: Sections, hint: RegExp, fol
     { platform: { ...SPAPR, defaultWindowSize: '64KiB', memoryLockLimit: '1GiB' } },
     /^enlarge platform\.defaultWindowSize/,
     [{ platform: { ...SPAPR, defaultWindowSize: '1MiB', memoryLockLimit: '1GiB' } }],
+  ],
+  [
+    'vfio',
+    { platform: { afterExec: { memoryLockLimit: '8KiB' } }, workload: EXEC },
+    /at least 88KiB .*; platform\.afterExec\.memoryLockLimit on the simulated machine/,
+    [{ platform: { afterExec: { memoryLockLimit: '88KiB' } }, workload: EXEC }],
   ],
   [
     'vfio',

@@ -34,11 +34,13 @@ export function keepOverExec(container: VfioContainer, mappings: readonly KeptMa
   }
   if (mappings.length > 0) check(container.unmapDma(0, 0, VFIO_DMA_UNMAP_FLAG_ALL | VFIO_DMA_UNMAP_FLAG_VADDR));
   container.exec();
+  const all = mappings.reduce((sum, { size }) => sum + size, 0);
+  const option = 'platform.afterExec.memoryLockLimit';
   let own = 0;
   for (const { address, iova, size } of mappings) {
     const result = container.mapDma(address, iova, size, VFIO_DMA_MAP_FLAG_VADDR);
     if (result === ENOMEM) {
-      const { state, hint } = memoryLockNeeds(container.info(), { own, wanted: size });
+      const { state, hint } = memoryLockNeeds(container.info(), { own, wanted: all - own, option });
       const what = `the process after exec cannot take over ${size} bytes mapped at I/O virtual address`;
       throw new DmaError('ERR_DMA_EXHAUSTED', `${what} 0x${iova.toString(16)}: ENOMEM; ${state}`, { hint });
     }

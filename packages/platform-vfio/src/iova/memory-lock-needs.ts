@@ -22,6 +22,8 @@ export interface LockRequest {
   readonly wanted: number;
   /** What makes the need smaller. */
   readonly less?: string | undefined;
+  /** The limit on the simulated machine; `platform.memoryLockLimit` unless given. */
+  readonly option?: string | undefined;
 }
 
 const LESS = 'use smaller buffers and queues';
@@ -31,7 +33,8 @@ const LESS = 'use smaller buffers and queues';
  * the limit that is needed. The limit also counts what others have locked. Where the kernel does not say how much that
  * is, the limit and what is wanted together suffice, because what others have fits below the limit.
  */
-export function memoryLockNeeds(memory: LockedMemory, { own, wanted, less = LESS }: LockRequest): LockNeeds {
+export function memoryLockNeeds(memory: LockedMemory, request: LockRequest): LockNeeds {
+  const { own, wanted, less = LESS } = request;
   const { memoryLockLimit: limit, lockedBytes } = memory;
   const least = Math.max(lockedBytes ?? 0, own) + wanted;
   if (limit === undefined || (lockedBytes !== undefined && least <= limit)) {
@@ -44,18 +47,25 @@ export function memoryLockNeeds(memory: LockedMemory, { own, wanted, less = LESS
   if (others === undefined && least <= limit) {
     return {
       state: `${own} bytes are pinned, of the ${limit} that may be; others hold the rest`,
-      hint: raiseMemoryLock(limit + wanted, less, ', which is enough whatever others hold'),
+      hint: raiseMemoryLock(limit + wanted, request, ', which is enough whatever others hold'),
     };
   }
   const beside = others === undefined || others <= 0 ? '' : ` and of which others hold ${others}`;
-  return { state: `${own} bytes are pinned, of the ${limit} that may be${beside}`, hint: raiseMemoryLock(least, less) };
+  return {
+    state: `${own} bytes are pinned, of the ${limit} that may be${beside}`,
+    hint: raiseMemoryLock(least, request),
+  };
 }
 
-function raiseMemoryLock(bytes: number, less: string, because = ''): string {
+function raiseMemoryLock(
+  bytes: number,
+  { less = LESS, option = 'platform.memoryLockLimit' }: LockRequest,
+  because = '',
+): string {
   const kibibytes = Math.ceil(bytes / 1024);
   const commands = `ulimit -l ${kibibytes}; where that is refused, sudo prlimit --pid $$ --memlock=${kibibytes * 1024}`;
   return (
-    `raise the memory-lock limit to at least ${kibibytes}KiB${because} (${commands}; platform.memoryLockLimit on the ` +
+    `raise the memory-lock limit to at least ${kibibytes}KiB${because} (${commands}; ${option} on the ` +
     `simulated machine), or ${less}`
   );
 }

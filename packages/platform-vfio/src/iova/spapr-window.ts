@@ -138,13 +138,11 @@ export class SpaprWindow implements IovaWindow {
  */
 function checkLevel(request: WindowRequest, start: number, levels: number, step: string): void {
   if (start !== ENOMEM || tceLevelBytes(request, levels) <= LARGEST_LEVEL) return;
-  throw new DmaError(
-    'ERR_DMA_EXHAUSTED',
-    `cannot ${step}: ENOMEM; a level has at most ${formatByteSize(LARGEST_LEVEL)}`,
-    {
-      hint: `use more platform.window.levels, or ${FEWER_TCES}`,
-    },
-  );
+  throw new DmaError('ERR_DMA_EXHAUSTED', `cannot ${step}: ENOMEM`, {
+    hint:
+      `a level of a table has at most ${formatByteSize(LARGEST_LEVEL)}: use more platform.window.levels, or ` +
+      FEWER_TCES,
+  });
 }
 
 function leastTableBytes(container: SpaprContainer, request: WindowRequest): number {
