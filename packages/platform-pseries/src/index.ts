@@ -32,7 +32,7 @@ export { type DynamicWindows, type Hypervisor } from './simulated/simulated-tce-
 export { SimulatedTceTables, type SimulatedTceOptions } from './simulated/simulated-tce-tables.ts';
 export { type FormerWindows } from './takeover/former-windows.ts';
 export { type FormerOwnerOptions } from './takeover/takeover-options.ts';
-export { TceDmaMapping } from './tce-dma-mapping.ts';
+export { TceDmaMapping, type TceMappingTerms } from './tce-dma-mapping.ts';
 export * from './tce-facility.ts';
 export { FIRST_LIOBN, MOST_ENTRIES, WINDOW_COUNT } from './tce-windows.ts';
 export { type CreatedWindow, type TceWindowTables, type TceWindowsOptions } from './tce-windows.ts';

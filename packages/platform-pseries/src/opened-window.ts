@@ -96,7 +96,7 @@ export function openWindow(
   if (most < 1)
     throw windowError(
       `the window begins at bus address 0x${base.toString(16)}, and the device takes ${addressBits} bits`,
-      'have the device take more bits (device.dmaBits), or lower platform.defaultWindowAddress of the simulated machine',
+      'have the device take more bits (device.dmaBits), or lower platform.defaultWindowAddress (simulated machine)',
     );
   const window = new DynamicTceWindow(table, options.onHypercallError, reservedPages, taken?.held, most);
   const more = moreRoom(kind, addressBits);

@@ -5,7 +5,8 @@ import { formatByteSize, PAGE_SIZE, type GuestMemory, type LeakLog } from '@virt
 import type { DynamicTceWindow } from './dynamic-tce-window.ts';
 import { H_SUCCESS } from './tce-facility.ts';
 
-interface TceMappingTerms {
+/** What a mapping may have beside its window. */
+export interface TceMappingTerms {
   readonly coherent?: CoherentMemory | undefined;
   readonly leaks?: LeakLog;
   readonly more?: string;

@@ -70,9 +70,10 @@ export function poolProblem(
     `have the device take ${bits} bits (device.dmaBits)`,
     ...(first > PAGE_SIZE ? ['use a machine whose memory begins lower'] : []),
   ];
+  const between = `between 0x${first.toString(16)} and 2^${addressBits}`;
   return {
     about: 'addressBits',
-    message: `a pool of ${formatByteSize(bytes)} and the rings do not lie between 0x${first.toString(16)} and 2^${addressBits}`,
+    message: `a pool of ${formatByteSize(bytes)} and the rings do not lie ${between}`,
     hint: ways.join(', or '),
   };
 }

@@ -20,7 +20,7 @@ const REFUSALS: readonly Refusal[] = [
   { request: 'MAP', status: STATUS_INVALID, feature: 'IOMMU_PROBE', tells: 'which addresses the unit reserves' },
 ];
 
-/** What to do where a unit refuses a request of a driver that does not know a feature; `undefined` where it knows it. */
+/** What to do where a unit refuses what a driver without a feature asks; `undefined` where it has the feature. */
 export function lackedFeature(
   lacks: readonly OptionalFeature[],
   request: Refusal['request'],
