@@ -231,6 +231,15 @@ const HINTS: readonly (readonly [use: string, fails: Sections, hint: RegExp, fol
   ],
   [
     'pseries',
+    { platform: { secure: true, window: { kind: 'default' }, pool: '16MiB' }, device: { dmaBits: 24 } },
+    /^have the device take more bits \(device\.dmaBits\), or map less at once \(a smaller pool/,
+    [
+      { platform: { secure: true, window: { kind: 'default' }, pool: '16MiB' }, device: { dmaBits: 26 } },
+      { platform: { secure: true, window: { kind: 'default' }, pool: '4MiB' }, device: { dmaBits: 24 } },
+    ],
+  ],
+  [
+    'pseries',
     { platform: { window: { kind: 'default', mapping: 'identity' }, defaultWindowSize: '16KiB' } },
     /^widen what keeps the device below \(.*the window/,
     [{ platform: { window: { kind: 'default', mapping: 'identity' }, defaultWindowSize: '1MiB' } }],

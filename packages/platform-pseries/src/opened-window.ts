@@ -99,7 +99,7 @@ export function openWindow(
       'have the device take more bits (device.dmaBits), or lower platform.defaultWindowAddress (simulated machine)',
     );
   const window = new DynamicTceWindow(table, options.onHypercallError, reservedPages, taken?.held, most);
-  const more = moreRoom(kind, addressBits);
+  const more = moreRoom(kind, { addressBits, isCut: most < table.pages });
   return {
     openMapping: (capacity, coherent) => new TceDmaMapping(memory, window, capacity, { coherent, leaks, more }),
     isIdentity: () => false,
@@ -110,7 +110,11 @@ export function openWindow(
 }
 
 /** What gives more room than a window in which each mapping has bus pages of its own. */
-function moreRoom(kind: WindowKind, addressBits: number): string {
+function moreRoom(
+  kind: WindowKind,
+  { addressBits, isCut }: { readonly addressBits: number; readonly isCut: boolean },
+): string {
+  if (isCut) return 'have the device take more bits (device.dmaBits)';
   if (kind === 'ddw') return 'raise platform.window.pageSize';
   const larger = 'raise platform.defaultWindowSize of the simulated machine';
   // A 64-bit window begins beyond what such a device takes.

@@ -87,7 +87,7 @@ export class TceDmaMapping extends ZeroCopyDmaMapping {
     if (reason === DMA_TOO_LARGE) {
       const most = formatByteSize(this.limits.maxMappingSize);
       return new DmaError('ERR_DMA_RANGE', `${where}: ${length} bytes are more than the ${most} of one mapping`, {
-        hint: `${this.#more}, or map the memory in parts`,
+        hint: `${this.#more}, or map less at once (a smaller pool, or smaller blocks)`,
       });
     }
     const { status, takenPages } = this.#window;

@@ -129,7 +129,7 @@ export abstract class IovaDmaMapping extends ZeroCopyDmaMapping {
       const most = formatByteSize(this.limits.maxMappingSize);
       const bits = maskBits < 64 ? ', have the device take more bits (device.dmaBits)' : '';
       return new DmaError('ERR_DMA_RANGE', `${platform}: ${length} bytes are more than the ${most} of one mapping`, {
-        hint: `${more}${bits}, or map the memory in parts`,
+        hint: `${more}${bits}, or map less at once (smaller queues or blocks)`,
       });
     }
     const kept = keptBytes === 0 ? '' : `, ${keptBytes / this.#granule} of them ${because}`;
