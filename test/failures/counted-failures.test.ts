@@ -26,6 +26,7 @@ describe('what a platform fails on purpose', () => {
     ['virtio-iommu', { failures: { unmap: EVERY_TENTH } }, 'UNMAP requests'],
     ['virtio-iommu', { failures: { map: EVERY_TENTH } }, 'MAP requests'],
     ['pseries', { window: { kind: 'default' }, failures: { hypercall: EVERY_TENTH } }, 'hypercalls'],
+    ['pseries', { window: { kind: 'default' }, failures: { invalidation: EVERY_TENTH } }, 'invalidations'],
     ['sev', { failures: { conversion: { nth: [2] } } }, 'conversions'],
   ])('is counted in the report of %s with %j', async (platform, options, what) => {
     const { statistics } = await run(platform, options);
@@ -41,6 +42,7 @@ describe('what a platform fails on purpose', () => {
   });
 
   it('is not in a report of what has no schedule', async () => {
-    expect((await run('intel-iommu', {})).statistics).not.toHaveProperty('failed on purpose');
+    for (const options of [{}, { failures: { invalidation: { rate: 0 } } }])
+      expect((await run('intel-iommu', options)).statistics).not.toHaveProperty('failed on purpose');
   });
 });

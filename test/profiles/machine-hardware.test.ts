@@ -1,4 +1,4 @@
-import { checkPlugins, loadProfile, type ProfileObject } from '@virtio-platform/profile';
+import { checkPlugins, describedHardware, loadProfile, type ProfileObject } from '@virtio-platform/profile';
 import { describe, expect, it } from 'vitest';
 
 const QEMU = '@virtio-platform/machine-qemu';
@@ -88,5 +88,34 @@ describe('a transitional device', () => {
 
   it.each([{ use: SIMULATED }, { use: SIMULATED, transport: 'channel-io' }, Q35])('is on %j', async (machine) => {
     expect(await check('legacy', {}, machine, transitional)).toBeUndefined();
+  });
+});
+
+describe('what a machine says of its hardware', () => {
+  const unit = { cachingMode: true };
+
+  it.each<[string, () => unknown, RegExp | undefined]>([
+    ['options of the platform', () => ({ unit }), undefined],
+    ['a promise', async () => ({ unit }), /`simulatedAs` returned .*, not options by name/],
+    ['a map', () => new Map([['unit', unit]]), /`simulatedAs` returned .*, not options by name/],
+    ['what the platform has not', () => ({ nonsense: 1 }), /`simulatedAs` gave what the platform refuses/],
+    ['what the platform does not take', () => ({ unit: { addressWidth: 13 } }), /gave what the platform refuses/],
+  ])('as %s', async (_, simulatedAs, message) => {
+    const profile = await loadProfile({
+      profile: 'described',
+      platform: { use: '@virtio-platform/platform-intel-iommu' },
+      machine: { use: SIMULATED, memory: '16MiB' },
+      device: { type: 'entropy' },
+      workload: { kind: 'read', requests: 1, depth: 1, blockSize: '64B' },
+    });
+    const { platform, machine } = await checkPlugins(profile);
+    const plugin = { ...machine.plugin, simulatedAs: simulatedAs as () => Readonly<Record<string, unknown>> };
+    const asked = describedHardware(platform, { ...machine, plugin });
+    if (message === undefined) expect((await asked).platform.options).toMatchObject({ unit });
+    else
+      await expect(asked).rejects.toMatchObject({
+        code: 'ERR_PLUGIN_CONTRACT',
+        message: expect.stringMatching(message),
+      });
   });
 });

@@ -24,12 +24,12 @@ export function isEmbedded({ machine }: Profile): boolean {
  * same transport, and whose hardware is what the options of the other say of its own. The device offers what
  * `device.offers` lists, or all that the embedded one implements. `plugins` are those of the profile.
  */
-export function onEmbeddedMachine(profile: Profile, plugins: CheckedPlugins): Profile {
+export async function onEmbeddedMachine(profile: Profile, plugins: CheckedPlugins): Promise<Profile> {
   const { device, memory } = profile;
   const withoutFiles = { ...device, settings: settingsWithoutPaths(device.type, device.settings) };
   const use = createRequire(import.meta.url).resolve(EMBEDDED);
   if (isEmbedded(profile)) return { ...profile, device: withoutFiles, machine: { ...profile.machine, use } };
-  const { platform, transport } = describedHardware(plugins.platform, plugins.machine);
+  const { platform, transport } = await describedHardware(plugins.platform, plugins.machine);
   const options = transport === undefined ? {} : { transport };
   return {
     ...profile,

@@ -41,9 +41,9 @@ function simulatedVtd({ intelIommu }: QemuOptions): Partial<SimulatedUnitOptions
 }
 
 function simulatedVirtioIommu({ board, virtioIommu }: QemuOptions): Partial<SimulatedIommuOptions> {
-  const { bootBypass } = virtioIommu ?? virtioIommuSchema.parse({});
+  const { bootBypass, packed } = virtioIommu ?? virtioIommuSchema.parse({});
   const reserved = INTERRUPTS[board];
-  return { bootBypass, ...(reserved && { reserved }) };
+  return { bootBypass, packed, ...(reserved && { reserved }) };
 }
 
 function simulatedWindows({ hostBridge = {} }: QemuOptions): {

@@ -29,7 +29,8 @@ export class FailingTceFacility implements TceFacility {
 
   /** How many calls failed so far, by kind. */
   get failed(): Readonly<Record<string, number>> {
-    return FailurePlan.failed({ hypercalls: this.#hypercall, 'window calls': this.#window, ultracalls: this.#share });
+    const plans = { hypercalls: this.#hypercall, 'window calls': this.#window, ultracalls: this.#share };
+    return { ...FailurePlan.failed(plans), ...this.#inner.failed };
   }
 
   get multiTce(): boolean | undefined {

@@ -1,5 +1,6 @@
 import {
   CodedError,
+  failureStatistics,
   isCodedError,
   type AddressRange,
   type MappingRequest,
@@ -47,7 +48,7 @@ export class PseriesPlatform implements Platform {
   readonly #options: PseriesOptions;
   readonly #addressing: DeviceAddressing;
   readonly #memory: GuestMemory;
-  readonly #facility: TceFacility | FailingTceFacility;
+  readonly #facility: TceFacility;
   readonly #mappedPath: Exclude<DmaPath, 'physical'>;
   /** The shared pages of a secure guest; `undefined` in any other. */
   readonly #shared: SharedPageAllocator | undefined;
@@ -108,7 +109,7 @@ export class PseriesPlatform implements Platform {
   }
 
   get statistics(): PlatformStatistics {
-    return this.#facility instanceof FailingTceFacility ? { 'failed on purpose': this.#facility.failed } : {};
+    return failureStatistics(this.#facility.failed);
   }
 
   /** For the path `bounced` without the window, the bounce pool is at physical addresses. */

@@ -76,6 +76,8 @@ export interface TceFacility {
   readonly multiTce?: boolean | undefined;
   /** Shares pages of a secure guest with the hypervisor (`uv_share_page`); `undefined` where there is no ultravisor. */
   readonly ultravisor?: MemoryConversion | undefined;
+  /** How many calls failed because a profile says so, by kind; `undefined` where none can. */
+  readonly failed?: Readonly<Record<string, number>> | undefined;
   putTce(liobn: number, iobaLow: number, iobaHigh: number, tceLow: number, tceHigh: number): number;
   /** `list` holds low and high words of `count` (1 to 512) entries; entries before a failing one stay applied. */
   putTceIndirect(liobn: number, iobaLow: number, iobaHigh: number, list: Uint32Array, count: number): number;

@@ -1,5 +1,6 @@
 import {
   CodedError,
+  failureStatistics,
   isCodedError,
   type AddressRange,
   type FacilityToken,
@@ -136,7 +137,7 @@ export class SevPlatform implements Platform {
   }
 
   get statistics(): PlatformStatistics {
-    return this.#failing === undefined ? {} : { 'failed on purpose': this.#failing.failed };
+    return failureStatistics(this.#failing?.failed);
   }
 
   get addressRanges(): readonly AddressRange[] {

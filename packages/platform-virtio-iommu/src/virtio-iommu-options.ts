@@ -45,6 +45,7 @@ export interface SimulatedIommuOptions {
   readonly firstDomain: number;
   readonly lastDomain: number;
   readonly probe: boolean;
+  readonly packed: boolean;
   readonly bypass: 'config' | 'feature' | 'none';
   readonly bootBypass: boolean;
   readonly mappings: number;
@@ -109,6 +110,7 @@ const unit: z.ZodType<SimulatedIommuOptions> = z
       .default(LAST_DOMAIN)
       .describe('The last domain number (domain_range). Default 0xffffffff.'),
     probe: z.boolean().default(true).describe('Whether it answers PROBE. Default true.'),
+    packed: z.boolean().default(true).describe('Whether its own queues may be packed (RING_PACKED). Default true.'),
     bypass: z
       .enum(['config', 'feature', 'none'])
       .default('config')

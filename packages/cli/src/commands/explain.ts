@@ -97,7 +97,7 @@ export async function explainCommand(
 
 async function answerOf(profile: Profile, options: ExplainOptions, plugins: ResolutionOptions): Promise<RunAnswer> {
   const { platform, machine } = await checkPlugins(profile, plugins);
-  const embedded = onEmbeddedMachine(profile, { platform, machine });
+  const embedded = await onEmbeddedMachine(profile, { platform, machine });
   const { feature, address } = options;
   if (address !== undefined) return { kind: 'address', walk: await explainAddress(inThisThread(embedded), address) };
   const explained = await explainProfile(embedded);

@@ -90,7 +90,7 @@ async function askedMatrix(
       : await loadOffers(resolve(terminal.cwd, file), await installedDeviceTypes(pluginBases(terminal.cwd)));
   return (source) =>
     eachRun(source, { ...plugins, baseDirectory: terminal.cwd }, async (profile) => {
-      const embedded = onEmbeddedMachine(profile, await checkPlugins(profile, plugins));
+      const embedded = await onEmbeddedMachine(profile, await checkPlugins(profile, plugins));
       return await negotiationMatrix([experimental ? experiment(embedded) : embedded], offers);
     });
 }

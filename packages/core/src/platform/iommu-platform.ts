@@ -6,7 +6,7 @@ import type { LeakLog } from '../memory/leak-log.ts';
 import type { NegotiationRule } from '../negotiation/negotiation.ts';
 import type { MappingSteps, PlatformTraits } from '../negotiation/platform-traits.ts';
 import type { ByteOrder } from '../queue/ring/ring-format.ts';
-import type { Platform, PlatformStatistics } from './platform.ts';
+import { failureStatistics, type Platform, type PlatformStatistics } from './platform.ts';
 
 /** What mapping does in a domain whose device addresses are physical ones. */
 export const IDENTITY_STEPS: Omit<MappingSteps, 'access'> = {
@@ -83,8 +83,7 @@ export abstract class IommuPlatform<Fault extends DeviceFault, Domain extends Io
   }
 
   get statistics(): PlatformStatistics {
-    const failed = this.failedOnPurpose();
-    return failed === undefined ? {} : { 'failed on purpose': failed };
+    return failureStatistics(this.failedOnPurpose());
   }
 
   dispose(): void {

@@ -15,6 +15,11 @@ export type { AddressRange, MappingRequest };
  */
 export type PlatformStatistics = Readonly<Record<string, Readonly<Record<string, number>>>>;
 
+/** The statistics of what failed because a profile says so, by kind: none where nothing is to fail. */
+export function failureStatistics(failed: Readonly<Record<string, number>> = {}): PlatformStatistics {
+  return Object.keys(failed).length === 0 ? {} : { 'failed on purpose': failed };
+}
+
 /**
  * The rules a driver lives under: facts, rules of negotiation, and mappings. Platform code is met at exactly two
  * places, map and unmap on the driver's side; the device's side is the machine's.

@@ -118,6 +118,10 @@ export class SimulatedTceTables extends WindowedTables implements TceFacility {
     this.startWindows({ defaultWindowSize: size, limit, mostEntries, defaultBase, secondBase, pageShifts });
   }
 
+  get failed(): Readonly<Record<string, number>> {
+    return this.#unseen.failed;
+  }
+
   putTce(liobn: number, iobaLow: number, iobaHigh: number, tceLow: number, tceHigh: number): number {
     if (this.isFrozen) return H_PERMISSION;
     const window = liobn - FIRST_LIOBN;

@@ -18,6 +18,11 @@ export class UnseenEntries {
     this.#plan = new FailurePlan(schedule);
   }
 
+  /** How many invalidations were lost so far, where some are to be. */
+  get failed(): Readonly<Record<string, number>> {
+    return FailurePlan.failed({ invalidations: this.#plan });
+  }
+
   /** Begins a hypercall. */
   begin(): void {
     this.#isLost = undefined;

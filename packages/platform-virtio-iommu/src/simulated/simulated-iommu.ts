@@ -293,16 +293,16 @@ export class SimulatedIommu implements VirtioIommuFacility, Transport {
   }
 }
 
-function offeredFeatures({ probe, bypass }: SimulatedIommuOptions): FeatureSet {
+function offeredFeatures({ probe, packed, bypass }: SimulatedIommuOptions): FeatureSet {
   let features = FeatureSet.of(
     VIRTIO_F_VERSION_1,
     VIRTIO_RING_F_EVENT_IDX,
     VIRTIO_RING_F_INDIRECT_DESC,
-    VIRTIO_F_RING_PACKED,
     VIRTIO_IOMMU_F_INPUT_RANGE,
     VIRTIO_IOMMU_F_DOMAIN_RANGE,
     VIRTIO_IOMMU_F_MAP_UNMAP,
   );
+  if (packed) features = features.with(VIRTIO_F_RING_PACKED);
   if (probe) features = features.with(VIRTIO_IOMMU_F_PROBE);
   if (bypass === 'config') features = features.with(VIRTIO_IOMMU_F_BYPASS_CONFIG);
   return bypass === 'feature' ? features.with(VIRTIO_IOMMU_F_BYPASS) : features;

@@ -96,7 +96,9 @@ export function checkMemoryRange(use: PluginUse, answer: unknown): MemoryRange {
 /** Checks what the `simulatedAs` of a machine answered. */
 export function checkSimulatedAs(use: PluginUse, answer: unknown): Readonly<Record<string, unknown>> {
   if (answer === undefined) return {};
-  if (isRecord(answer) && !Array.isArray(answer)) return answer;
+  // Nothing else has its options as keys of its own: a promise, a map.
+  const prototype: unknown = isRecord(answer) ? Object.getPrototypeOf(answer) : undefined;
+  if (isRecord(answer) && (prototype === Object.prototype || prototype === null)) return answer;
   throw contractError('machine', use, 'simulatedAs', `returned ${describeValue(answer)}, not options by name`);
 }
 
