@@ -1,26 +1,14 @@
-import { checkPlugins, describedHardware, loadProfile, type ProfileObject } from '@virtio-platform/profile';
+import { checkPlugins, describedHardware, loadProfile } from '@virtio-platform/profile';
 import { describe, expect, it } from 'vitest';
+import { pluginError } from './plugin-error.ts';
 
 const QEMU = '@virtio-platform/machine-qemu';
 const SIMULATED = '@virtio-platform/machine-simulated';
 const VHOST_USER = { use: '@virtio-platform/machine-vhost-user', socket: './back-end.sock' };
 const VFIO = { use: '@virtio-platform/machine-vfio', device: '0000:00:03.0' };
 
-/** Loads a profile, and has its plugins checked against each other, as `check` does. */
-async function check(platform: string, options: object, machine: object, device: object = {}): Promise<unknown> {
-  const profile: ProfileObject = {
-    profile: 'machine-hardware',
-    platform: { use: `@virtio-platform/platform-${platform}`, ...options },
-    machine: { memory: '256MiB', ...machine },
-    device: { type: 'entropy', ...device },
-    workload: { kind: 'read', requests: 1, depth: 1, blockSize: '64B' },
-  };
-  try {
-    await checkPlugins(await loadProfile(profile));
-    return undefined;
-  } catch (error) {
-    return error;
-  }
+async function check(platform: string, options: object, machine: object, device?: object): Promise<unknown> {
+  return await pluginError({ use: `@virtio-platform/platform-${platform}`, ...options }, machine, device);
 }
 
 const Q35 = { use: QEMU, board: 'q35' };

@@ -1,5 +1,5 @@
 import { IommuPlatform, plainDeviceRule, type AddressRange, type IommuFacts } from '@virtio-platform/core';
-import type { DeviceAddressing, DomainKind } from '@virtio-platform/core/dma';
+import { pcInterruptRange, type DeviceAddressing, type DomainKind } from '@virtio-platform/core/dma';
 import { LeakLog, type GuestMemory } from '@virtio-platform/core/memory';
 import type { NegotiationRule } from '@virtio-platform/core/negotiation';
 import { failsAny, type AmdIommuOptions } from './amd-iommu-options.ts';
@@ -7,7 +7,6 @@ import { openDomain, type OpenedDomain } from './domain/opened-domain.ts';
 import { MAPPING_STEPS } from './mapping-steps.ts';
 import type { AmdIommuFacility } from './unit/amd-facility.ts';
 import type { AmdFault } from './unit/amd-fault.ts';
-import { INTERRUPT_END, INTERRUPT_START } from './unit/amd-registers.ts';
 import { FailingAmdFacility } from './unit/failing-amd-facility.ts';
 
 const ADDRESS_MEANINGS: Readonly<Record<DomainKind, string>> = {
@@ -26,7 +25,6 @@ export class AmdIommuPlatform extends IommuPlatform<AmdFault, OpenedDomain> {
   readonly name = 'amd-iommu';
   readonly rules: readonly NegotiationRule[];
   readonly #options: AmdIommuOptions;
-  readonly #failing: FailingAmdFacility | undefined;
 
   /**
    * Starts the unit. Throws {@link DmaError} when that fails, and then the tables are freed if the unit confirmed its
@@ -41,26 +39,14 @@ export class AmdIommuPlatform extends IommuPlatform<AmdFault, OpenedDomain> {
     const { domain, failures } = options;
     const failing = failsAny(failures) ? new FailingAmdFacility(facility, memory, failures.invalidation) : undefined;
     const leaks = new LeakLog(memory);
-    super(domain, openDomain(failing ?? facility, memory, options, leaks, addressing), leaks);
+    super(domain, openDomain(failing ?? facility, memory, options, leaks, addressing), leaks, failing);
     this.#options = options;
-    this.#failing = failing;
     this.rules = amdIommuRules(options);
   }
 
   /** The unit translates no address of an interrupt. */
   override get addressRanges(): readonly AddressRange[] {
-    const interrupts: AddressRange = {
-      what: 'interrupt range of a PC',
-      kind: 'interrupts',
-      deviceAddress: BigInt(INTERRUPT_START),
-      length: INTERRUPT_END - INTERRUPT_START,
-      ofEveryDevice: this.#options.confinesEveryDevice,
-    };
-    return [...super.addressRanges, interrupts];
-  }
-
-  protected override failedOnPurpose(): Readonly<Record<string, number>> | undefined {
-    return this.#failing?.failed;
+    return [...super.addressRanges, pcInterruptRange(this.#options.confinesEveryDevice)];
   }
 
   protected facts(): IommuFacts {

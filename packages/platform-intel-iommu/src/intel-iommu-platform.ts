@@ -1,5 +1,5 @@
 import { IommuPlatform, plainDeviceRule, type AddressRange, type IommuFacts } from '@virtio-platform/core';
-import type { DeviceAddressing, DomainKind } from '@virtio-platform/core/dma';
+import { pcInterruptRange, type DeviceAddressing, type DomainKind } from '@virtio-platform/core/dma';
 import { LeakLog, type GuestMemory } from '@virtio-platform/core/memory';
 import { REFERENCES, type NegotiationRule } from '@virtio-platform/core/negotiation';
 import { openDomain, type OpenedDomain } from './domain/opened-domain.ts';
@@ -10,7 +10,6 @@ import { FailingInvalidationQueue } from './unit/failing-invalidation-queue.ts';
 import { FailingVtdFacility } from './unit/failing-vtd-facility.ts';
 import type { VtdFacility } from './unit/vtd-facility.ts';
 import type { VtdFault } from './unit/vtd-fault.ts';
-import { INTERRUPT_END, INTERRUPT_START } from './unit/vtd-registers.ts';
 
 const ADDRESS_MEANINGS: Readonly<Record<DomainKind, string>> = {
   translated:
@@ -24,7 +23,6 @@ export class IntelIommuPlatform extends IommuPlatform<VtdFault, OpenedDomain> {
   readonly name = 'intel-iommu';
   readonly rules: readonly NegotiationRule[];
   readonly #options: IntelIommuOptions;
-  readonly #failing: FailingFacility | undefined;
   #freeFormer: (() => void) | undefined;
 
   /**
@@ -43,33 +41,21 @@ export class IntelIommuPlatform extends IommuPlatform<VtdFault, OpenedDomain> {
     const unit = failing ?? facility;
     const taken = options.takeover && takeOverUnit(unit, memory, options);
     const leaks = new LeakLog(memory);
-    super(options.domain, openDomain(unit, memory, options, leaks, taken, addressing), leaks);
+    super(options.domain, openDomain(unit, memory, options, leaks, taken, addressing), leaks, failing);
     this.#options = options;
-    this.#failing = failing;
     this.#freeFormer = freeFormer;
     this.rules = [...intelIommuRules(options), ...(taken === undefined ? [] : [takeoverRule(taken)])];
   }
 
   /** The unit translates no address of an interrupt, whether it remaps interrupts or not. */
   override get addressRanges(): readonly AddressRange[] {
-    const interrupts: AddressRange = {
-      what: 'interrupt range of a PC',
-      kind: 'interrupts',
-      deviceAddress: BigInt(INTERRUPT_START),
-      length: INTERRUPT_END - INTERRUPT_START,
-      ofEveryDevice: this.#options.confinesEveryDevice,
-    };
-    return [...super.addressRanges, interrupts];
+    return [...super.addressRanges, pcInterruptRange(this.#options.confinesEveryDevice)];
   }
 
   override dispose(): void {
     super.dispose();
     this.#freeFormer?.();
     this.#freeFormer = undefined;
-  }
-
-  protected override failedOnPurpose(): Readonly<Record<string, number>> | undefined {
-    return this.#failing?.failed;
   }
 
   protected facts(): IommuFacts {

@@ -20,7 +20,6 @@ export class Smmuv3Platform extends IommuPlatform<SmmuFault, OpenedDomain> {
   readonly name = 'smmuv3';
   readonly rules: readonly NegotiationRule[];
   readonly #options: Smmuv3Options;
-  readonly #failing: FailingSmmuFacility | undefined;
 
   /**
    * Starts the unit. Throws {@link DmaError} when that fails, and then the tables are freed if the unit confirmed its
@@ -31,9 +30,8 @@ export class Smmuv3Platform extends IommuPlatform<SmmuFault, OpenedDomain> {
     const fails = Object.keys(failures.invalidation).length > 0;
     const failing = fails ? new FailingSmmuFacility(facility, memory, failures.invalidation) : undefined;
     const leaks = new LeakLog(memory);
-    super(domain, openDomain(failing ?? facility, memory, options, leaks, addressing), leaks);
+    super(domain, openDomain(failing ?? facility, memory, options, leaks, addressing), leaks, failing);
     this.#options = options;
-    this.#failing = failing;
     this.rules = smmuv3Rules(options);
   }
 
@@ -47,10 +45,6 @@ export class Smmuv3Platform extends IommuPlatform<SmmuFault, OpenedDomain> {
       ...super.statistics,
       unit: { events: this.events, 'full event queues': lostEvents, 'global errors': globalErrors },
     };
-  }
-
-  protected override failedOnPurpose(): Readonly<Record<string, number>> | undefined {
-    return this.#failing?.failed;
   }
 
   protected facts(): IommuFacts {

@@ -39,7 +39,7 @@ export class VirtioIommuPlatform extends IommuPlatform<VirtioIommuFault, OpenedD
   ) {
     const leaks = new LeakLog(memory);
     const domain = openDomain(facility, memory, options, leaks, addressing);
-    super(options.domain, domain, leaks);
+    super(options.domain, domain, leaks, domain);
     this.#kind = options.domain;
     this.rules = virtioIommuRules(options.domain, domain.bypass);
   }
@@ -57,10 +57,6 @@ export class VirtioIommuPlatform extends IommuPlatform<VirtioIommuFault, OpenedD
   /** Events of the unit so far, those of other endpoints not counted, and its reserved regions. */
   override get statistics(): PlatformStatistics {
     return { ...super.statistics, unit: { events: this.events, 'reserved regions': this.reserved.length } };
-  }
-
-  protected override failedOnPurpose(): Readonly<Record<string, number>> | undefined {
-    return this.domain?.failed;
   }
 
   protected facts({ reserved }: OpenedDomain): IommuFacts {

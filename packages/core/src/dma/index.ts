@@ -1,5 +1,6 @@
 /** The DMA-mapping contract and the mappings that every platform can use. @packageDocumentation */
 export * from './address-range.ts';
+export * from './pc-interrupts.ts';
 export * from './bounce/bounce-pool.ts';
 export * from './bounce/bounce-pools.ts';
 export * from './bounce/bounced-dma-mapping.ts';

@@ -25,6 +25,12 @@ export interface IommuFacts extends Pick<PlatformTraits, 'addressMeaning' | 'map
   readonly interruptsOption?: string;
 }
 
+/** What fails on purpose beneath a platform. */
+export interface FailingPart {
+  /** How many calls failed so far, by kind; `undefined` where none is to. */
+  readonly failed: Readonly<Record<string, number>> | undefined;
+}
+
 /**
  * Base of the kernel of a guest behind an IOMMU that the guest itself programs. Its domain is open from the start, as a
  * kernel's is from boot on: a device behind the unit reaches only mapped memory, even if its driver breaks the rules. A
@@ -37,16 +43,18 @@ export abstract class IommuPlatform<Fault extends DeviceFault, Domain extends Io
   /** Memory behind I/O virtual pages that the device may still use. */
   readonly leaks: LeakLog;
   readonly #kind: string;
+  readonly #failing: FailingPart | undefined;
   #domain: Domain | undefined;
   #traits: PlatformTraits | undefined;
   #events = 0;
 
   /**
    * `kind` is the value of `platform.domain`: in a domain that is not `translated`, device addresses are physical ones.
-   * The platform closes the domain.
+   * The platform closes the domain. `failing` is what fails because the options say so.
    */
-  protected constructor(kind: string, domain: Domain, leaks: LeakLog) {
+  protected constructor(kind: string, domain: Domain, leaks: LeakLog, failing?: FailingPart) {
     this.#kind = kind;
+    this.#failing = failing;
     this.#domain = domain;
     this.leaks = leaks;
   }
@@ -83,7 +91,7 @@ export abstract class IommuPlatform<Fault extends DeviceFault, Domain extends Io
   }
 
   get statistics(): PlatformStatistics {
-    return failureStatistics(this.failedOnPurpose());
+    return failureStatistics(this.#failing?.failed);
   }
 
   dispose(): void {
@@ -99,11 +107,6 @@ export abstract class IommuPlatform<Fault extends DeviceFault, Domain extends Io
   /** Faults of this device so far. */
   protected get events(): number {
     return this.#events;
-  }
-
-  /** How many calls failed because the options say so, by kind; `undefined` where none is to. */
-  protected failedOnPurpose(): Readonly<Record<string, number>> | undefined {
-    return undefined;
   }
 
   protected abstract facts(domain: Domain): IommuFacts;

@@ -1,4 +1,5 @@
 import {
+  INTERRUPT_START,
   addressEnd,
   FULL_ADDRESSING,
   IovaPages,
@@ -12,7 +13,7 @@ import { PAGE_SIZE, type GuestMemory, type LeakLog } from '@virtio-platform/core
 import type { AmdIommuOptions } from '../amd-iommu-options.ts';
 import { unsupported, type AmdIommuFacility } from '../unit/amd-facility.ts';
 import { describeDenied, describeEvent, UNRECORDED, type AmdFault } from '../unit/amd-fault.ts';
-import { INTERRUPT_START } from '../unit/amd-registers.ts';
+
 import { AmdUnit } from '../unit/amd-unit.ts';
 import { namesDevice } from '../unit/event-format.ts';
 import { addressBits } from '../unit/table-format.ts';

@@ -8,10 +8,10 @@ import {
   type FaultCause,
   type FaultLog,
 } from '@virtio-platform/core/address-space';
-import { PAGE_READ, PAGE_WRITE } from '@virtio-platform/core/dma';
+import { INTERRUPT_END, INTERRUPT_START, PAGE_READ, PAGE_WRITE } from '@virtio-platform/core/dma';
 import { PAGE_SIZE, type GuestMemory } from '@virtio-platform/core/memory';
 import { causeOf } from '../unit/amd-fault.ts';
-import { CONTROL_REG, INTERRUPT_END, INTERRUPT_START, IOMMU_ENABLE } from '../unit/amd-registers.ts';
+import { CONTROL_REG, IOMMU_ENABLE } from '../unit/amd-registers.ts';
 import {
   FAULT_PERMISSION,
   FAULT_PRESENT,

@@ -60,8 +60,3 @@ export const CAPABILITY_ID = 0x0f;
 export const CAPABILITY_TYPE = 3;
 /** Its header: the unit also caches that nothing is mapped (NpCache). */
 export const CACHES_ABSENCE = 0x0400_0000;
-
-/** First of the addresses at which writes are interrupts. */
-export const INTERRUPT_START = 0xfee0_0000;
-/** First address behind them. */
-export const INTERRUPT_END = 0xfef0_0000;

@@ -1,4 +1,5 @@
 import {
+  INTERRUPT_START,
   FULL_ADDRESSING,
   IovaPages,
   openDomainParts,
@@ -15,7 +16,7 @@ import { ScalableRequesterTables } from './scalable-requester-tables.ts';
 import { SecondLevelTable } from './second-level-table.ts';
 import { takeFaults, describeFault, type VtdFault } from '../unit/vtd-fault.ts';
 import { levelsOf, widthCode, type AddressWidth, type VtdCapabilities } from '../unit/vtd-capabilities.ts';
-import { INTERRUPT_START } from '../unit/vtd-registers.ts';
+
 import type { TakenUnit } from '../takeover/take-over-unit.ts';
 import type { VtdRequesterTables } from './vtd-requester-tables.ts';
 import { VtdUnit } from '../unit/vtd-unit.ts';

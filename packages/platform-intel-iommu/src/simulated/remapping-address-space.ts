@@ -1,6 +1,7 @@
+import { INTERRUPT_END, INTERRUPT_START } from '@virtio-platform/core/dma';
 import { TranslatedAddressSpace, type AddressTranslation, type FaultLog } from '@virtio-platform/core/address-space';
 import type { GuestMemory } from '@virtio-platform/core/memory';
-import { INTERRUPT_END, INTERRUPT_START } from '../unit/vtd-registers.ts';
+
 import type { InterruptLookup } from './interrupt-lookup.ts';
 
 /** Bytes of an interrupt: its data. */

@@ -1,3 +1,4 @@
+import { INTERRUPT_END, INTERRUPT_START } from '@virtio-platform/core/dma';
 import {
   NOT_CACHED,
   SimulatedIotlb,
@@ -16,8 +17,6 @@ import {
   ENTRY_READ,
   ENTRY_WRITE,
   GSTS_REG,
-  INTERRUPT_END,
-  INTERRUPT_START,
   TRANSLATION_ENABLE,
   TYPE_PASS_THROUGH,
 } from '../unit/vtd-registers.ts';

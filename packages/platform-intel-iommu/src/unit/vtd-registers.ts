@@ -139,8 +139,3 @@ export const PAGE_SHIFT = 12;
 export const ENTRY_WORDS = 2;
 /** 32-bit words of a root or context entry, which has 16 bytes. */
 export const CONTEXT_WORDS = 4;
-
-/** First of the addresses at which writes are interrupts: they are not translated, so nothing can be mapped there. */
-export const INTERRUPT_START = 0xfee0_0000;
-/** First address behind the interrupt addresses. */
-export const INTERRUPT_END = 0xfef0_0000;
