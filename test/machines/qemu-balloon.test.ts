@@ -1,51 +1,13 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
-import { loadProfile } from '@virtio-platform/profile';
-import { runProfile, type RunReport } from '@virtio-platform/runner';
-import { afterAll, describe, expect, it } from 'vitest';
-import { monitor } from './qmp-monitor.ts';
+import { describe, expect, it } from 'vitest';
+import { runMonitored, type Monitored } from './monitored-run.ts';
 import { QEMU_TESTS } from './qemu-installed.ts';
 
 const MIB = 1024 ** 2;
 const MEMORY = 64 * MIB;
-/** Enough that the monitor answers the last command before the run ends. */
+const MACHINE = { board: 'q35', memory: '64MiB' };
+/** Of the first run. */
 const REQUESTS = 20_000;
-
-const folder = mkdtempSync(join(tmpdir(), 'virtio-platform-'));
-afterAll(() => rmSync(folder, { recursive: true }));
-
-/** Runs a balloon of QEMU with a monitor, which `act` uses once requests complete. */
-async function runMonitored(
-  name: string,
-  more: object,
-  act: (ask: (...commands: readonly object[]) => Promise<unknown[]>, report: () => number) => Promise<void>,
-): Promise<RunReport> {
-  const socket = join(folder, `${name}.qmp`);
-  const path = join(folder, `${name}.yaml`);
-  const qmp = ['-qmp', `unix:${socket},server=on,wait=off`];
-  const content = {
-    profile: name,
-    platform: { use: '@virtio-platform/platform-legacy' },
-    machine: { use: '@virtio-platform/machine-qemu', board: 'q35', memory: '64MiB', arguments: qmp },
-    ...more,
-  };
-  writeFileSync(path, JSON.stringify(content));
-  let done = 0;
-  let acted: Promise<void> | undefined;
-  const report = await runProfile(await loadProfile(path), {
-    onProgress(completed) {
-      done = completed;
-      acted ??= act(
-        (...commands) => monitor(socket, commands),
-        () => done,
-      );
-    },
-  });
-  await acted;
-  return report;
-}
 
 function balloonTo(bytes: number): object {
   return { execute: 'balloon', arguments: { value: bytes } };
@@ -56,7 +18,7 @@ function balloonProperty(property: string): object {
 }
 
 /** Waits until the monitor says that the guest has so many bytes. */
-async function reaches(ask: (...commands: readonly object[]) => Promise<unknown[]>, bytes: number): Promise<void> {
+async function reaches({ ask }: Monitored, bytes: number): Promise<void> {
   for (let i = 0; i < 300; i++) {
     const [balloon] = await ask({ execute: 'query-balloon' });
     const { actual } = balloon as { readonly actual: number };
@@ -71,21 +33,22 @@ describe.skipIf(!QEMU_TESTS.mayRun)(`the balloon of QEMU (${QEMU_TESTS.needs})`,
   it('inflates and deflates as its monitor says, and has statistics of the guest', async () => {
     let statistics: unknown;
     const report = await runMonitored(
-      'targets',
       {
+        machine: MACHINE,
         device: { type: 'balloon', statistics: '1s' },
         workload: { kind: 'mixed', requests: REQUESTS, depth: 8, batch: 32, seed: 9 },
       },
-      async (ask) => {
+      async (monitored) => {
+        const { ask } = monitored;
         await ask(balloonTo(MEMORY - 16 * MIB));
-        await reaches(ask, MEMORY - 16 * MIB);
+        await reaches(monitored, MEMORY - 16 * MIB);
         await ask(balloonTo(MEMORY - 4 * MIB));
-        await reaches(ask, MEMORY - 4 * MIB);
+        await reaches(monitored, MEMORY - 4 * MIB);
         [statistics] = await ask(balloonProperty('guest-stats'));
       },
     );
     expect([report.outcome, report.failure]).toEqual(['completed', null]);
-    expect(report.workload).toMatchObject({ requests: REQUESTS, errors: 0, verified: true });
+    expect(report.workload).toMatchObject({ errors: 0, verified: true });
     expect(report.configuration.seen).toEqual(['target 0 to 4096 pages', 'target 4096 to 1024 pages']);
     expect(report.features.accepted).toContain('BALLOON_PAGE_REPORTING');
     const { stats } = statistics as { readonly stats: Readonly<Record<string, number>> };
@@ -95,19 +58,21 @@ describe.skipIf(!QEMU_TESTS.mayRun)(`the balloon of QEMU (${QEMU_TESTS.needs})`,
 
   it('asks for hints while it migrates, and is done', async () => {
     const report = await runMonitored(
-      'hints',
       {
+        machine: MACHINE,
         device: { type: 'balloon', hints: true },
         workload: { kind: 'mixed', requests: REQUESTS, depth: 8, seed: 9 },
       },
-      async (ask) => {
+      async ({ ask, more }) => {
         // So slow that it is not over before the driver saw the id, and then given up.
         await ask(
           { execute: 'migrate-set-parameters', arguments: { 'max-bandwidth': 65_536 } },
           { execute: 'migrate', arguments: { uri: 'exec:cat > /dev/null' } },
         );
+        await more(1);
         await setTimeout(300);
         await ask({ execute: 'migrate_cancel' });
+        await more(1);
       },
     );
     expect([report.outcome, report.failure, report.workload.verified]).toEqual(['completed', null, true]);

@@ -1,6 +1,14 @@
 import { connect } from 'node:net';
 
-/** Sends commands to a QMP monitor over its socket, one after the other, and returns what it answered to each. */
+/** The monitor is gone before it answered: QEMU ended. */
+export class MonitorGone extends Error {
+  override readonly name = 'MonitorGone';
+}
+
+/**
+ * Sends commands to a QMP monitor over its socket, one after the other, and returns what it answered to each. Rejects
+ * with {@link MonitorGone} where QEMU ends first, and with the answer of a command that fails.
+ */
 export async function monitor(socket: string, commands: readonly object[]): Promise<unknown[]> {
   const connection = connect(socket);
   try {
@@ -8,7 +16,8 @@ export async function monitor(socket: string, commands: readonly object[]): Prom
       const left = [{ execute: 'qmp_capabilities' }, ...commands];
       const answers: unknown[] = [];
       let text = '';
-      connection.on('error', reject);
+      connection.on('error', (cause) => reject(new MonitorGone(socket, { cause })));
+      connection.on('close', () => reject(new MonitorGone(socket)));
       connection.on('data', (data: Buffer) => {
         text += data.toString();
         if (text.includes('"error"')) reject(new Error(text));
