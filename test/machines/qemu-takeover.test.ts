@@ -151,7 +151,7 @@ function pseries(options: object): (run: ComposedRun) => Platform {
   const checked = pseriesOptionsSchema.parse({ window: { kind: 'default' }, ...options });
   return ({ machine }) =>
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- what the machine provides under this token
-    new PseriesPlatform(checked, machine.memory, machine.facilities.get(TCE_FACILITY) as never);
+    new PseriesPlatform(checked, machine.memory, { tables: machine.facilities.get(TCE_FACILITY) as never });
 }
 
 function vtd(options: object): (run: ComposedRun) => Platform {

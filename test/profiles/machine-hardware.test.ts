@@ -61,6 +61,22 @@ describe('a board of QEMU without what the platform needs', () => {
   });
 });
 
+describe('what a platform needs with certain options alone', () => {
+  it.each([
+    ['pseries', { secure: true }, PSERIES, 'Ultravisor', 'qemu'],
+    ['pseries', { secure: true }, VHOST_USER, 'Ultravisor', 'vhost-user'],
+    ['sev', { technology: 'cca' }, Q35, 'Realm', 'qemu'],
+    ['sev', { technology: 'cca' }, VHOST_USER, 'Realm', 'vhost-user'],
+  ])('is missed at check for %s with %j on %j', async (platform, options, machine, facility, name) => {
+    expect(await check(platform, options, machine)).toMatchObject({
+      code: 'ERR_PLUGIN_FACILITY',
+      message: expect.stringMatching(new RegExp(`asks with these options for .*:${facility}, which machine ${name} `)),
+    });
+    expect(await check(platform, options, { use: SIMULATED })).toBeUndefined();
+    expect(await check(platform, {}, machine)).toBeUndefined();
+  });
+});
+
 describe('a transitional device', () => {
   const transitional = { interface: 'transitional' };
 
@@ -79,6 +95,29 @@ describe('a transitional device', () => {
   });
 });
 
+const DESCRIBED = {
+  profile: 'described',
+  platform: { use: '@virtio-platform/platform-intel-iommu' },
+  machine: { use: SIMULATED, memory: '16MiB' },
+  device: { type: 'entropy' },
+  workload: { kind: 'read', requests: 1, depth: 1, blockSize: '64B' },
+};
+
+describe('what a platform says that it needs with its options', () => {
+  it.each([
+    ['a text', 'Realm'],
+    ['a promise', Promise.resolve([])],
+    ['a list of texts', ['Realm']],
+  ])('is no %s', async (_, answer) => {
+    const { platform, machine } = await checkPlugins(await loadProfile(DESCRIBED));
+    const plugin = { ...platform.plugin, needsWith: () => answer as never };
+    await expect(describedHardware({ ...platform, plugin }, machine)).rejects.toMatchObject({
+      code: 'ERR_PLUGIN_CONTRACT',
+      message: expect.stringMatching(/`needsWith` returned .*, not a list of tokens/),
+    });
+  });
+});
+
 describe('what a machine says of its hardware', () => {
   const unit = { cachingMode: true };
 
@@ -89,14 +128,7 @@ describe('what a machine says of its hardware', () => {
     ['what the platform has not', () => ({ nonsense: 1 }), /`simulatedAs` gave what the platform refuses/],
     ['what the platform does not take', () => ({ unit: { addressWidth: 13 } }), /gave what the platform refuses/],
   ])('as %s', async (_, simulatedAs, message) => {
-    const profile = await loadProfile({
-      profile: 'described',
-      platform: { use: '@virtio-platform/platform-intel-iommu' },
-      machine: { use: SIMULATED, memory: '16MiB' },
-      device: { type: 'entropy' },
-      workload: { kind: 'read', requests: 1, depth: 1, blockSize: '64B' },
-    });
-    const { platform, machine } = await checkPlugins(profile);
+    const { platform, machine } = await checkPlugins(await loadProfile(DESCRIBED));
     const plugin = { ...machine.plugin, simulatedAs: simulatedAs as () => Readonly<Record<string, unknown>> };
     const asked = describedHardware(platform, { ...machine, plugin });
     if (message === undefined) expect((await asked).platform.options).toMatchObject({ unit });

@@ -77,7 +77,7 @@ describe.skipIf(SKIP)('the TCE tables of QEMU', () => {
         new Uint8Array(buffer, RESERVED_BYTES, 1 << 20).fill(0);
         const memory = new GuestMemory(buffer, RESERVED_BYTES);
         const options = pseriesOptionsSchema.parse({ window: { kind, mapping: 'dynamic' } });
-        const platform = new PseriesPlatform(options, memory, tables);
+        const platform = new PseriesPlatform(options, memory, { tables });
         const mapping = platform.openMapping('translated', { queue: 0, capacity: 16 });
         return { memory, mapping, revokes: true, dispose: () => platform.dispose() };
       },

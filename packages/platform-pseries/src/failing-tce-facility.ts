@@ -1,35 +1,30 @@
 import { FailurePlan } from '@virtio-platform/core/failure';
-import type { MemoryConversion } from '@virtio-platform/core/memory';
 import type { PseriesFailures } from './pseries-failures.ts';
 import { RTAS_HARDWARE_ERROR, type DmaWindow, type TceFacility, type WindowQuery } from './tce-facility.ts';
 
 /**
- * Injects failures into hypercalls, window calls and ultracalls. A failing hypercall on a list performs the first half
+ * Injects failures into hypercalls and window calls. A failing hypercall on a list performs the first half
  * of the list, as real ones do. All other calls go to the inner facility. Hot: no allocation.
  */
 export class FailingTceFacility implements TceFacility {
-  readonly ultravisor: MemoryConversion | undefined;
   readonly resetWindows?: () => number;
   readonly #inner: TceFacility;
   readonly #hypercall: FailurePlan;
   readonly #result: number;
   readonly #window: FailurePlan;
-  readonly #share: FailurePlan;
 
-  constructor(inner: TceFacility, { hypercall, window, share }: PseriesFailures) {
+  constructor(inner: TceFacility, { hypercall, window }: Pick<PseriesFailures, 'hypercall' | 'window'>) {
     this.#inner = inner;
     this.#hypercall = new FailurePlan(hypercall);
     this.#result = hypercall.result;
     this.#window = new FailurePlan(window);
-    this.#share = new FailurePlan(share);
-    this.ultravisor = inner.ultravisor && failingConversion(inner.ultravisor, this.#share);
     if (inner.resetWindows === undefined) return;
     this.resetWindows = () => (this.#window.next() ? RTAS_HARDWARE_ERROR : inner.resetWindows!());
   }
 
   /** How many calls failed so far, by kind. */
   get failed(): Readonly<Record<string, number>> {
-    const plans = { hypercalls: this.#hypercall, 'window calls': this.#window, ultracalls: this.#share };
+    const plans = { hypercalls: this.#hypercall, 'window calls': this.#window };
     return { ...FailurePlan.failed(plans), ...this.#inner.failed };
   }
 
@@ -74,12 +69,4 @@ export class FailingTceFacility implements TceFacility {
   removeWindow(liobn: number): number {
     return this.#window.next() ? RTAS_HARDWARE_ERROR : this.#inner.removeWindow(liobn);
   }
-}
-
-/** Counts ultracalls in both directions as one sequence. */
-function failingConversion(inner: MemoryConversion, plan: FailurePlan): MemoryConversion {
-  return {
-    setShared: (address, length) => !plan.next() && inner.setShared(address, length),
-    setPrivate: (address, length) => !plan.next() && inner.setPrivate(address, length),
-  };
 }

@@ -11,17 +11,18 @@ import {
   PLUGIN_API_VERSION,
   type PlatformPlugin,
 } from '@virtio-platform/core';
-import type { GuestMemory } from '@virtio-platform/core/memory';
+import type { GuestMemory, MemoryConversion } from '@virtio-platform/core/memory';
 import { keptBitsProblem } from '@virtio-platform/core/dma';
 import { pseriesOptionsSchema, type PseriesOptions } from './pseries-options.ts';
 import { PseriesPlatform } from './pseries-platform.ts';
 import { simulatePseries } from './simulated/simulate-pseries.ts';
 import { leaveTables } from './takeover/leave-tables.ts';
 import { FORMER_OWNER } from './takeover/takeover-options.ts';
-import { TCE_FACILITY, type TceFacility } from './tce-facility.ts';
+import { TCE_FACILITY, ULTRAVISOR_FACILITY, type TceFacility } from './tce-facility.ts';
 
 export { DynamicTceWindow, type OnHypercallError } from './dynamic-tce-window.ts';
 export { FailingTceFacility } from './failing-tce-facility.ts';
+export { FailingUltravisor } from './failing-ultravisor.ts';
 export { type PseriesFailures } from './pseries-failures.ts';
 export { pseriesOptionsSchema, type PseriesOptions } from './pseries-options.ts';
 export { type WindowOptions } from './window-options.ts';
@@ -54,6 +55,7 @@ const plugin: PlatformPlugin<PseriesOptions> = definePlatformPlugin({
     'failures.invalidation',
   ],
   needs: [TCE_FACILITY],
+  needsWith: ({ secure }) => (secure ? [ULTRAVISOR_FACILITY] : []),
   needsRequesterId: () => 'has its TCE tables in a PCI host bridge, which tells devices apart by the requester id',
   addressingProblem(addressing, _memory, { window, secure }) {
     const { addressBits } = addressing;
@@ -70,10 +72,11 @@ const plugin: PlatformPlugin<PseriesOptions> = definePlatformPlugin({
     container.register(PLATFORM, {
       useFactory(bound) {
         const memory = bound.resolve<GuestMemory>(GUEST_MEMORY);
-        const facility = bound.resolve<TceFacility>(TCE_FACILITY);
+        const tables = bound.resolve<TceFacility>(TCE_FACILITY);
+        const ultravisor = options.secure ? bound.resolve<MemoryConversion>(ULTRAVISOR_FACILITY) : undefined;
         const { takeover, formerOwner = FORMER_OWNER } = options;
-        const former = takeover && leaveTables(facility, memory, formerOwner, takeover);
-        return new PseriesPlatform(options, memory, facility, former, deviceAddressing(bound));
+        const former = takeover && leaveTables(tables, memory, formerOwner, takeover);
+        return new PseriesPlatform(options, memory, { tables, ultravisor }, former, deviceAddressing(bound));
       },
     });
   },

@@ -40,8 +40,8 @@ export const pseriesFailuresSchema: z.ZodType<PseriesFailures> = z.strictObject(
   ),
 });
 
-/** Whether anything is refused on purpose, so that a facility has to be wrapped. */
-export function refusesAny({ hypercall, window, share }: PseriesFailures): boolean {
+/** Whether anything is refused on purpose, so that the tables have to be wrapped. */
+export function refusesAny({ hypercall, window }: PseriesFailures): boolean {
   const { result: _result, ...times } = hypercall;
-  return Object.keys({ ...times, ...window, ...share }).length > 0;
+  return Object.keys({ ...times, ...window }).length > 0;
 }

@@ -123,6 +123,11 @@ export const pseriesOptionsSchema: z.ZodType<PseriesOptions> = options.superRefi
     const message = `lies in the default window or below it: it can begin at 0x${end.toString(16)}`;
     context.addIssue({ code: 'custom', path: ['dynamicWindowAddress'], message, input: second });
   }
+  const { share } = checked.failures;
+  if (!checked.secure && Object.keys(share).length > 0) {
+    const message = 'has no effect without platform.secure: true';
+    context.addIssue({ code: 'custom', path: ['failures', 'share'], message, input: share });
+  }
   for (const [path, message] of impossibleTakeover(checked))
     context.addIssue({ code: 'custom', path: [path], message, input: checked[path] });
 });

@@ -1,5 +1,4 @@
 import {
-  CodedError,
   failureStatistics,
   isCodedError,
   type AddressRange,
@@ -22,6 +21,7 @@ import type { NegotiationRule, PlatformTraits } from '@virtio-platform/core/nego
 import type { ByteOrder } from '@virtio-platform/core/queue';
 import { VIRTIO_F_ACCESS_PLATFORM } from '@virtio-platform/core/features';
 import { FailingTceFacility } from './failing-tce-facility.ts';
+import { FailingUltravisor } from './failing-ultravisor.ts';
 import { pseriesMappingSteps } from './mapping-steps.ts';
 import { openWindow, windowPath, type OpenedWindow } from './opened-window.ts';
 import { refusesAny } from './pseries-failures.ts';
@@ -29,7 +29,7 @@ import type { PseriesOptions } from './pseries-options.ts';
 import type { WindowOptions } from './window-options.ts';
 import type { FormerWindows } from './takeover/former-windows.ts';
 import { takeOverTables, type TakenWindows } from './takeover/take-over-tables.ts';
-import { type TceFacility } from './tce-facility.ts';
+import type { PseriesFacilities, TceFacility } from './tce-facility.ts';
 /** The path of a bounce pool in front of a window. */
 const BOUNCED_PATHS = { identity: 'bounced', linear: 'bounced+linear', translated: 'bounced+translated' } as const;
 
@@ -49,6 +49,7 @@ export class PseriesPlatform implements Platform {
   readonly #addressing: DeviceAddressing;
   readonly #memory: GuestMemory;
   readonly #facility: TceFacility;
+  readonly #ultravisor: FailingUltravisor | undefined;
   readonly #mappedPath: Exclude<DmaPath, 'physical'>;
   /** The shared pages of a secure guest; `undefined` in any other. */
   readonly #shared: SharedPageAllocator | undefined;
@@ -68,7 +69,7 @@ export class PseriesPlatform implements Platform {
   constructor(
     options: PseriesOptions,
     memory: GuestMemory,
-    facility: TceFacility,
+    { tables, ultravisor }: PseriesFacilities,
     former: FormerWindows = { isDefaultRemoved: false },
     addressing: DeviceAddressing = FULL_ADDRESSING,
   ) {
@@ -76,7 +77,7 @@ export class PseriesPlatform implements Platform {
     this.#options = options;
     this.leaks = new LeakLog(memory);
     this.#memory = memory;
-    this.#facility = refusesAny(options.failures) ? new FailingTceFacility(facility, options.failures) : facility;
+    this.#facility = refusesAny(options.failures) ? new FailingTceFacility(tables, options.failures) : tables;
     this.guestByteOrder = options.guestEndian;
     this.#formerMemory = former.memory ?? [];
     if (options.takeover !== undefined) this.#taken = takeOverTables(this.#facility, former, options, memory.size);
@@ -84,17 +85,9 @@ export class PseriesPlatform implements Platform {
     const path = windowPath(options.window);
     this.#mappedPath = options.secure ? BOUNCED_PATHS[path] : path;
     if (!options.secure) return;
-    const { ultravisor } = this.#facility;
-    if (ultravisor === undefined) {
-      throw new CodedError(
-        'ERR_PLUGIN_FACILITY',
-        'pseries: this machine has no ultravisor, which a secure guest needs',
-        {
-          hint: 'use @virtio-platform/machine-simulated, or platform.secure: false',
-        },
-      );
-    }
-    const shared = new SharedPageAllocator(memory, ultravisor, this.leaks);
+    if (ultravisor === undefined) throw new TypeError('a secure guest needs an ultravisor');
+    this.#ultravisor = new FailingUltravisor(ultravisor, options.failures.share);
+    const shared = new SharedPageAllocator(memory, this.#ultravisor, this.leaks);
     this.#shared = shared;
     const { minAlignMask } = addressing;
     const pools = { bytes: options.pool, minAlignMask };
@@ -109,7 +102,7 @@ export class PseriesPlatform implements Platform {
   }
 
   get statistics(): PlatformStatistics {
-    return failureStatistics(this.#facility.failed);
+    return failureStatistics({ ...this.#facility.failed, ...this.#ultravisor?.failed });
   }
 
   /** For the path `bounced` without the window, the bounce pool is at physical addresses. */

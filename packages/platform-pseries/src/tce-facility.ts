@@ -74,8 +74,6 @@ export interface TceFacility {
    * entries, `putTceIndirect` and `stuffTce`, answer H_FUNCTION. `undefined` is `true`.
    */
   readonly multiTce?: boolean | undefined;
-  /** Shares pages of a secure guest with the hypervisor (`uv_share_page`); `undefined` where there is no ultravisor. */
-  readonly ultravisor?: MemoryConversion | undefined;
   /** How many calls failed because a profile says so, by kind; `undefined` where none can. */
   readonly failed?: Readonly<Record<string, number>> | undefined;
   putTce(liobn: number, iobaLow: number, iobaHigh: number, tceLow: number, tceHigh: number): number;
@@ -97,3 +95,16 @@ export interface TceFacility {
 
 /** Token of {@link TceFacility}. */
 export const TCE_FACILITY: FacilityToken = Symbol.for('@virtio-platform/platform-pseries:TceFacility');
+
+/**
+ * Token of the ultravisor of a secure guest, a {@link MemoryConversion}: it shares pages with the hypervisor
+ * (`uv_share_page`).
+ */
+export const ULTRAVISOR_FACILITY: FacilityToken = Symbol.for('@virtio-platform/platform-pseries:Ultravisor');
+
+/** What a machine has for the platform. */
+export interface PseriesFacilities {
+  readonly tables: TceFacility;
+  /** A secure guest needs it. */
+  readonly ultravisor?: MemoryConversion | undefined;
+}

@@ -2,6 +2,7 @@ import { GuestMemory, PageStates } from '@virtio-platform/core/memory';
 import { describe, expect, it } from 'vitest';
 import {
   FailingTceFacility,
+  FailingUltravisor,
   H_HARDWARE,
   H_NO_MEM,
   H_SUCCESS,
@@ -17,9 +18,7 @@ const PAGE = 4096;
 const LIOBN = 0x8000_0000;
 
 function openFailing(failures: unknown): { tables: SimulatedTceTables; facility: FailingTceFacility } {
-  const memory = new GuestMemory(new SharedArrayBuffer(MIB));
-  const ultravisor = new SimulatedUltravisor(memory, PageStates.create(MIB));
-  const tables = new SimulatedTceTables({ memorySize: MIB, defaultWindowSize: MIB, ultravisor });
+  const tables = new SimulatedTceTables({ memorySize: MIB, defaultWindowSize: MIB });
   return { tables, facility: new FailingTceFacility(tables, pseriesOptionsSchema.parse({ failures }).failures) };
 }
 
@@ -68,20 +67,21 @@ describe('FailingTceFacility', () => {
   });
 
   it('refuses ultracalls of both directions in one sequence, and leaves the page unchanged', () => {
-    const { facility, tables } = openFailing({ share: { nth: [1, 3] } });
-    const { ultravisor } = facility;
-    expect(ultravisor!.setShared(0, PAGE)).toBe(false);
-    expect(ultravisor!.setShared(0, PAGE)).toBe(true);
-    expect(ultravisor!.setPrivate(0, PAGE)).toBe(false);
-    expect(ultravisor!.setPrivate(0, PAGE)).toBe(true);
-    expect(tables.ultravisor).not.toBe(ultravisor);
+    const memory = new GuestMemory(new SharedArrayBuffer(MIB));
+    const pages = PageStates.create(MIB);
+    const ultravisor = new FailingUltravisor(new SimulatedUltravisor(memory, pages), { nth: [1, 3] });
+    expect([ultravisor.setShared(0, PAGE), pages.isShared(0)]).toEqual([false, false]);
+    expect([ultravisor.setShared(0, PAGE), pages.isShared(0)]).toEqual([true, true]);
+    expect([ultravisor.setPrivate(0, PAGE), pages.isShared(0)]).toEqual([false, true]);
+    expect([ultravisor.setPrivate(0, PAGE), pages.isShared(0)]).toEqual([true, false]);
+    expect(ultravisor.failed).toEqual({ ultracalls: 2 });
   });
 
-  it('has no ultravisor and no reset on a machine without them', () => {
+  it('has no reset on a machine without it', () => {
     const tables = new SimulatedTceTables({ memorySize: MIB, defaultWindowSize: MIB });
     Object.defineProperty(tables, 'resetWindows', { value: undefined });
     const facility = new FailingTceFacility(tables, pseriesOptionsSchema.parse({}).failures);
-    expect([facility.ultravisor, facility.resetWindows]).toEqual([undefined, undefined]);
+    expect(facility.resetWindows).toBeUndefined();
     expect(facility.defaultWindow).toBe(tables.defaultWindow);
   });
 });

@@ -101,7 +101,7 @@ describe('a firmware without hcall-multi-tce', () => {
     const memory = new GuestMemory(new SharedArrayBuffer(4 * MIB));
     const tables = tablesWith({ memorySize: memory.size, multiTce: false, defaultWindowSize: 64 * PAGE });
     const options = pseriesOptionsSchema.parse({ window: { kind, mapping: 'dynamic', pageSize: '4KiB' } });
-    const platform = new PseriesPlatform(options, memory, tables);
+    const platform = new PseriesPlatform(options, memory, { tables });
     const mapping = platform.openMapping('translated', { queue: 0, capacity: 4 });
     const words = new Uint32Array(2);
     const id = mapping.map(0x10_0800, 2 * PAGE, DmaDirection.ToDevice, words, 0);
@@ -134,7 +134,7 @@ describe('windows elsewhere', () => {
   it('give the default window no identity, unless it begins at 0', () => {
     const window = { kind: 'default', mapping: 'identity' };
     const { memory, tables } = simulated({ defaultWindowAddress: BASE });
-    const platform = new PseriesPlatform(pseriesOptionsSchema.parse({ window }), memory, tables);
+    const platform = new PseriesPlatform(pseriesOptionsSchema.parse({ window }), memory, { tables });
     expect(() => platform.traits).toThrow(
       expect.objectContaining({ code: 'ERR_DMA_WINDOW', message: expect.stringMatching(/begins at bus address 0x4/) }),
     );
@@ -144,7 +144,7 @@ describe('windows elsewhere', () => {
   it('use their first page, which a ring may not have at bus address 0', () => {
     const { memory, tables } = simulated({ defaultWindowAddress: BASE, defaultWindowSize: '64KiB' });
     const window = { kind: 'default' };
-    const platform = new PseriesPlatform(pseriesOptionsSchema.parse({ window }), memory, tables);
+    const platform = new PseriesPlatform(pseriesOptionsSchema.parse({ window }), memory, { tables });
     const words = new Uint32Array(2);
     platform.openMapping('translated', { queue: 0, capacity: 4 }).map(0, 64, DmaDirection.ToDevice, words, 0);
     expect([...words]).toEqual([BASE, 0]);

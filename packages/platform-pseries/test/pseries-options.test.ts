@@ -67,6 +67,7 @@ describe('the options of pseries', () => {
 
   it('name the code that a hypercall is refused with', () => {
     const { failures } = pseriesOptionsSchema.parse({
+      secure: true,
       failures: { hypercall: { every: 50, result: 'H_NOT_ENOUGH_RESOURCES' }, share: { nth: [1] } },
     });
     expect(failures.hypercall).toEqual({ every: 50, result: H_NOT_ENOUGH_RESOURCES });
@@ -80,7 +81,7 @@ describe('the options of pseries', () => {
     [{ share: { rate: 2 } }, 'failures.share.rate'],
     [{ invalidation: { nth: [0] } }, 'failures.invalidation.nth.0'],
   ])('refuse the failures %j at the offending key', (failures, path) => {
-    expect(issuesOf({ failures }).map((issue) => issue.path)).toEqual([path]);
+    expect(issuesOf({ secure: true, failures }).map((issue) => issue.path)).toEqual([path]);
   });
 
   it('are all described for editors', () => {

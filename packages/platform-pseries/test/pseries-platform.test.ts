@@ -30,7 +30,7 @@ interface Bench {
 function openBench(window: unknown, defaultWindowSize = 2 ** 30): Bench {
   const memory = new GuestMemory(new SharedArrayBuffer(4 * MIB));
   const tables = new RefusingTceTables({ memorySize: memory.size, defaultWindowSize });
-  return { memory, tables, platform: new PseriesPlatform(pseriesOptionsSchema.parse({ window }), memory, tables) };
+  return { memory, tables, platform: new PseriesPlatform(pseriesOptionsSchema.parse({ window }), memory, { tables }) };
 }
 
 function permission(tables: SimulatedTceTables, page: number): number {
@@ -97,7 +97,7 @@ describe('the traits of PseriesPlatform', () => {
       }
     }
     const tables = new ShiftedTables({ memorySize: memory.size, defaultWindowSize: 2 ** 30 });
-    const platform = new PseriesPlatform(pseriesOptionsSchema.parse({ window: IDENTITY }), memory, tables);
+    const platform = new PseriesPlatform(pseriesOptionsSchema.parse({ window: IDENTITY }), memory, { tables });
     expect(platform.traits.identityVerified).toBe(false);
     expect(negotiateWith(platform, V1_AP).refusal).toMatchObject({
       code: 'EINVAL',

@@ -2,11 +2,13 @@ import { coversMemoryOneToOne, FaultLog, type DeviceAddressSpace } from '@virtio
 import { DmaDirection, type DmaPath } from '@virtio-platform/core/dma';
 import { GuestMemory } from '@virtio-platform/core/memory';
 import { describe, expect, it } from 'vitest';
-import {
+import plugin, {
   PseriesPlatform,
   pseriesOptionsSchema,
   SimulatedTceTables,
   TCE_FACILITY,
+  ULTRAVISOR_FACILITY,
+  type SimulatedUltravisor,
   type TceFacility,
 } from '../src/index.ts';
 import { simulatePseries } from '../src/simulated/simulate-pseries.ts';
@@ -30,7 +32,9 @@ function bootSecureGuest(window: unknown, offersAccessPlatform = true): SecureGu
   const memory = new GuestMemory(new SharedArrayBuffer(4 * MIB));
   const options = pseriesOptionsSchema.parse({ secure: true, pool: '256KiB', window });
   const hardware = simulatePseries(memory, options);
-  const platform = new PseriesPlatform(options, memory, hardware.facilities.get(TCE_FACILITY) as TceFacility);
+  const tables = hardware.facilities.get(TCE_FACILITY) as TceFacility;
+  const ultravisor = hardware.facilities.get(ULTRAVISOR_FACILITY) as SimulatedUltravisor;
+  const platform = new PseriesPlatform(options, memory, { tables, ultravisor });
   const faults = new FaultLog();
   const blueprint = hardware.addressSpace(offersAccessPlatform);
   return { memory, platform, faults, space: blueprint.open(memory, faults, structuredClone(blueprint.state)) };
@@ -101,12 +105,16 @@ describe('a secure POWER guest', () => {
     expect(space.generation).not.toBe(generation);
   });
 
-  it('throws ERR_PLUGIN_FACILITY on a machine without an ultravisor', () => {
-    const memory = new GuestMemory(new SharedArrayBuffer(MIB));
-    const tables = new SimulatedTceTables({ memorySize: MIB, defaultWindowSize: 2 ** 30 });
-    expect(() => new PseriesPlatform(pseriesOptionsSchema.parse({ secure: true }), memory, tables)).toThrow(
-      expect.objectContaining({ code: 'ERR_PLUGIN_FACILITY', hint: expect.stringContaining('secure: false') }),
-    );
+  it('needs an ultravisor of the machine', () => {
+    expect(plugin.needsWith?.(pseriesOptionsSchema.parse({ secure: true }))).toEqual([ULTRAVISOR_FACILITY]);
+    expect(plugin.needsWith?.(pseriesOptionsSchema.parse({}))).toEqual([]);
+  });
+
+  it('alone takes refused ultracalls', () => {
+    const failures = { share: { nth: [1] } };
+    expect(pseriesOptionsSchema.safeParse({ secure: true, failures }).success).toBe(true);
+    const { error } = pseriesOptionsSchema.safeParse({ failures });
+    expect(error?.issues).toMatchObject([{ path: ['failures', 'share'], message: expect.stringContaining('secure') }]);
   });
 
   it.each([
@@ -124,7 +132,7 @@ describe('frozen TCE tables', () => {
     const options = pseriesOptionsSchema.parse({ window: WINDOWS.identity });
     const hardware = simulatePseries(memory, options);
     const tables = hardware.facilities.get(TCE_FACILITY) as SimulatedTceTables;
-    const platform = new PseriesPlatform(options, memory, tables);
+    const platform = new PseriesPlatform(options, memory, { tables });
     expect(platform.traits.identityVerified).toBe(true);
     const blueprint = hardware.addressSpace(true);
     const space = blueprint.open(memory, new FaultLog(), structuredClone(blueprint.state));

@@ -14,13 +14,20 @@ import {
 import { poolProblem, type AddressingProblem } from '@virtio-platform/core/dma';
 import { formatByteSize } from '@virtio-platform/core/memory';
 import { LEAST_IPA_BITS, sevOptionsSchema, type SevOptions } from './options.ts';
-import { MEMORY_CONVERSION, SevPlatform, type MemoryConversion } from './sev-platform.ts';
+import { MEMORY_CONVERSION, REALM_FACILITY, SevPlatform, type MemoryConversion, type Realm } from './sev-platform.ts';
 import { simulateSev } from './simulated/simulate-sev.ts';
 
 export { sevOptionsSchema, TECHNOLOGIES, type SevOptions, type SevOptionsInput, type Technology } from './options.ts';
 export { CoherentPool } from './coherent-pool.ts';
 export { RestrictedMemory } from './restricted-memory.ts';
-export { MEMORY_CONVERSION, SevPlatform, sevRules, type MemoryConversion } from './sev-platform.ts';
+export {
+  MEMORY_CONVERSION,
+  REALM_FACILITY,
+  SevPlatform,
+  sevRules,
+  type MemoryConversion,
+  type Realm,
+} from './sev-platform.ts';
 export {
   EncryptedMemory,
   generateMemoryKeys,
@@ -39,6 +46,7 @@ const plugin: PlatformPlugin<SevOptions> = definePlatformPlugin({
   apiVersion: PLUGIN_API_VERSION,
   options: sevOptionsSchema,
   needs: [MEMORY_CONVERSION],
+  needsWith: ({ technology }) => (technology === 'cca' ? [REALM_FACILITY] : []),
   addressingProblem: (addressing, memory, options) =>
     aliasProblem(options, addressing.addressBits) ??
     poolProblem(addressing, memory, leastPool(options)) ??
@@ -51,6 +59,7 @@ const plugin: PlatformPlugin<SevOptions> = definePlatformPlugin({
           bound.resolve(GUEST_MEMORY),
           bound.resolve<MemoryConversion>(MEMORY_CONVERSION),
           deviceAddressing(bound),
+          options.technology === 'cca' ? bound.resolve<Realm>(REALM_FACILITY) : undefined,
         ),
     });
   },

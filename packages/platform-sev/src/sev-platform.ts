@@ -40,10 +40,13 @@ export type { MemoryConversion };
  */
 export const MEMORY_CONVERSION: FacilityToken = Symbol.for('@virtio-platform/platform-sev:MemoryConversion');
 
-/** The conversion of a realm: a shared page is reached at its address with the highest of so many bits set. */
-export interface RealmConversion extends MemoryConversion {
+/** A realm of Arm CCA: a shared page is reached at its address with the highest of so many bits set. */
+export interface Realm {
   readonly ipaBits: number;
 }
+
+/** Token of the {@link Realm} that `technology: cca` needs beside the conversion. */
+export const REALM_FACILITY: FacilityToken = Symbol.for('@virtio-platform/platform-sev:Realm');
 
 /**
  * A guest whose memory is protected from devices: either encrypted, or out of their reach except for one pool. Rings
@@ -67,6 +70,7 @@ export class SevPlatform implements Platform {
     memory: GuestMemory,
     conversion: MemoryConversion,
     addressing: DeviceAddressing = FULL_ADDRESSING,
+    realm?: Realm,
   ) {
     const { technology, pool: bytes, poolLimit: limit, halvePool: halves, areas, boundary } = options;
     const minAlignMask = Math.max(options.minAlignMask, addressing.minAlignMask);
@@ -77,7 +81,7 @@ export class SevPlatform implements Platform {
     const failing = Object.keys(schedule).length > 0 ? new RefusingConversion(conversion, schedule) : undefined;
     this.#failing = failing;
     const shared = new SharedPageAllocator(memory, failing ?? conversion, this.leaks, granule);
-    const alias = technology === 'cca' ? realmAlias(memory, conversion, options.ipaBits) : 0;
+    const alias = realm === undefined ? 0 : realmAlias(memory, realm);
     const openOver = (coherent: CoherentMemory, maxRegionSize?: number): DmaMapping =>
       new DirectDmaMapping(memory, {
         path: alias === 0 ? 'identity' : 'linear',
@@ -86,7 +90,7 @@ export class SevPlatform implements Platform {
         maxRegionSize,
         offset: BigInt(alias),
         limit: alias === 0 ? end : alias,
-        addressBits: alias === 0 ? addressBits : options.ipaBits,
+        addressBits: realm?.ipaBits ?? addressBits,
       });
     const isRestricted = hasOnePool(options);
     const coherent =
@@ -151,7 +155,7 @@ export class SevPlatform implements Platform {
 }
 
 /** The address of the shared half of a realm. */
-function realmAlias({ size }: GuestMemory, conversion: MemoryConversion | RealmConversion, ipaBits: number): number {
+function realmAlias({ size }: GuestMemory, { ipaBits }: Realm): number {
   const alias = 2 ** (ipaBits - 1);
   if (size > alias) {
     const message = `a realm with addresses of ${ipaBits} bits has its memory below 2^${ipaBits - 1}`;
@@ -159,10 +163,7 @@ function realmAlias({ size }: GuestMemory, conversion: MemoryConversion | RealmC
       hint: 'raise platform.ipaBits, or set machine.memory to less',
     });
   }
-  if ('ipaBits' in conversion && conversion.ipaBits === ipaBits) return alias;
-  throw new CodedError('ERR_PLUGIN_FACILITY', 'sev: this machine has no realms, which technology cca needs', {
-    hint: 'use @virtio-platform/machine-simulated, or another platform.technology',
-  });
+  return alias;
 }
 
 /** Whether the pool is at its physical address; `false` where there is no memory for it. */

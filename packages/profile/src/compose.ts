@@ -20,6 +20,7 @@ import {
   type CheckedPlugin,
   type CheckedPlugins,
 } from './plugin/check-plugins.ts';
+import { neededFacilities } from './plugin/needed-facilities.ts';
 import { LocatedPluginError } from './plugin/plugin-error.ts';
 import { abortable } from './guard/abortable.ts';
 import { BOOT_TIMEOUT_MS } from './guard/await-plugin.ts';
@@ -180,7 +181,7 @@ async function openPlatform(
   timeoutMs: number | undefined,
 ): Promise<Platform> {
   const { use, plugin, options } = platform;
-  checkBootedFacilities(plugin, use, machine.plugin, booted.facilities);
+  checkBootedFacilities(platform, machine.plugin, booted.facilities);
   bindings.registerInstance(GUEST_MEMORY, booted.memory);
   bindings.registerInstance(DEVICE_ADDRESSING, profile.device.addressing);
   for (const [token, facility] of booted.facilities) bindings.registerInstance(token, facility);
@@ -194,7 +195,8 @@ async function openPlatform(
   }
 }
 
-function machineRequest({ use, plugin, options }: CheckedPlugin<'platform'>, profile: Profile): MachineRequest {
+function machineRequest(platform: CheckedPlugin<'platform'>, profile: Profile): MachineRequest {
+  const { use, plugin, options } = platform;
   const { type, module, interface: deviceInterface, offers, misbehaves, addressing, settings } = profile.device;
   return {
     memory: profile.memory,
@@ -210,7 +212,7 @@ function machineRequest({ use, plugin, options }: CheckedPlugin<'platform'>, pro
       misbehaves,
       addressing,
     },
-    needs: plugin.needs,
+    needs: neededFacilities(platform),
     simulate:
       plugin.simulate === undefined
         ? undefined

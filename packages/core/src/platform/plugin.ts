@@ -53,6 +53,8 @@ export interface PlatformPlugin<Options = unknown> {
   readonly simulatedOptions?: readonly string[];
   /** What a machine has to provide. */
   readonly needs: readonly FacilityToken[];
+  /** What a machine has to provide beside `needs` with these options; absent where that is nothing. */
+  needsWith?(options: Options): readonly FacilityToken[];
   /**
    * What it needs the requester id of the device for, with these options, as the end of a sentence that begins with the
    * platform: `finds the tables of a device by its requester id`. The platform is then refused in front of a device

@@ -1,8 +1,8 @@
-import type { SimulatedHardware } from '@virtio-platform/core';
+import type { FacilityToken, SimulatedHardware } from '@virtio-platform/core';
 import type { AddressSpaceBlueprint } from '@virtio-platform/core/address-space';
 import { PageStates, type GuestMemory } from '@virtio-platform/core/memory';
 import type { PseriesOptions } from '../pseries-options.ts';
-import { TCE_FACILITY } from '../tce-facility.ts';
+import { TCE_FACILITY, ULTRAVISOR_FACILITY } from '../tce-facility.ts';
 import { ADDRESS_SPACE_MODULE, openAddressSpace, type PseriesAddressSpaceState } from './open-address-space.ts';
 import { SimulatedTceTables } from './simulated-tce-tables.ts';
 import { SimulatedUltravisor } from './simulated-ultravisor.ts';
@@ -15,7 +15,6 @@ export function simulatePseries(memory: GuestMemory, options: PseriesOptions): S
   const tables = new SimulatedTceTables({
     memorySize: memory.size,
     defaultWindowSize,
-    ultravisor,
     hypervisor,
     dynamicWindows,
     multiTce,
@@ -27,7 +26,10 @@ export function simulatePseries(memory: GuestMemory, options: PseriesOptions): S
   const translated = blueprint({ tables: tables.state, pages: pages?.buffer });
   const physical = blueprint({ tables: undefined, pages: pages?.buffer });
   return {
-    facilities: new Map([[TCE_FACILITY, tables]]),
+    facilities: new Map<FacilityToken, unknown>([
+      [TCE_FACILITY, tables],
+      ...(ultravisor === undefined ? [] : [[ULTRAVISOR_FACILITY, ultravisor] as const]),
+    ]),
     guestByteOrder: guestEndian,
     addressSpace: (offersAccessPlatform) => (offersAccessPlatform ? translated : physical),
   };

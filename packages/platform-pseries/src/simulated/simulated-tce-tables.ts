@@ -1,6 +1,5 @@
 import { deviceAddressOffset } from '@virtio-platform/core/dma';
 import type { FailureSchedule } from '@virtio-platform/core/failure';
-import type { MemoryConversion } from '@virtio-platform/core/memory';
 import {
   H_FUNCTION,
   H_PARAMETER,
@@ -61,7 +60,6 @@ export interface SimulatedTceOptions {
   readonly memorySize: number;
   /** Bytes. */
   readonly defaultWindowSize: number;
-  readonly ultravisor?: MemoryConversion | undefined;
   /** `qemu` unless given. */
   readonly hypervisor?: Hypervisor;
   /** `beside` unless given. */
@@ -83,7 +81,6 @@ export interface SimulatedTceOptions {
  */
 export class SimulatedTceTables extends WindowedTables implements TceFacility {
   readonly state: TceTableState;
-  readonly ultravisor: MemoryConversion | undefined;
   readonly multiTce: boolean;
   readonly #registers: Uint32Array;
   readonly #tables: readonly Uint32Array[];
@@ -98,7 +95,6 @@ export class SimulatedTceTables extends WindowedTables implements TceFacility {
   constructor(options: SimulatedTceOptions) {
     super();
     const { memorySize, defaultWindowSize } = options;
-    this.ultravisor = options.ultravisor;
     this.multiTce = options.multiTce !== false;
     this.#memorySize = memorySize;
     this.#isStrict = options.hypervisor === 'kvm';

@@ -44,7 +44,7 @@ function leave(given: object, { pages = 4096, memoryBytes = 4 * MIB } = {}): Ben
   const former = leaveTables(tables, memory, options.formerOwner ?? FORMER_OWNER, options.takeover!);
   const faults = new FaultLog();
   const space = openAddressSpace(memory, faults, { tables: tables.state, pages: undefined });
-  const takeOver = (): PseriesPlatform => new PseriesPlatform(options, memory, tables, former);
+  const takeOver = (): PseriesPlatform => new PseriesPlatform(options, memory, { tables }, former);
   return { memory, tables, former, space, faults, options, takeOver };
 }
 

@@ -1,7 +1,7 @@
-import type { SimulatedHardware } from '@virtio-platform/core';
+import type { FacilityToken, SimulatedHardware } from '@virtio-platform/core';
 import { PAGE_SIZE, PageStates, type GuestMemory, type MemoryConversion } from '@virtio-platform/core/memory';
 import type { SevOptions } from '../options.ts';
-import { MEMORY_CONVERSION, type RealmConversion } from '../sev-platform.ts';
+import { MEMORY_CONVERSION, REALM_FACILITY, type Realm } from '../sev-platform.ts';
 import { RealmMemory } from './realm-memory.ts';
 import { SharedGranules } from './shared-granules.ts';
 import { EncryptedMemory, generateMemoryKeys, MemoryEncryption, type MemoryKeys } from './encrypted-memory.ts';
@@ -15,12 +15,12 @@ export function simulateSev(memory: GuestMemory, options: SevOptions): Simulated
   const { technology, ipaBits } = options;
   const keys = generateMemoryKeys();
   const pages = PageStates.create(memory.size);
-  const hardware = protection(memory, pages, keys, options);
-  const conversion: MemoryConversion | RealmConversion =
-    technology === 'cca' ? Object.assign(hardware, { ipaBits }) : hardware;
   const alias = technology === 'cca' ? 2 ** (ipaBits - 1) : 0;
   const blueprint = sevAddressSpace({ pages: pages.buffer, keys, technology, alias });
-  return { facilities: new Map([[MEMORY_CONVERSION, conversion]]), addressSpace: () => blueprint };
+  const facilities = new Map<FacilityToken, unknown>([[MEMORY_CONVERSION, protection(memory, pages, keys, options)]]);
+  const realm: Realm = { ipaBits };
+  if (technology === 'cca') facilities.set(REALM_FACILITY, realm);
+  return { facilities, addressSpace: () => blueprint };
 }
 
 /** The protection by its technology. The hypervisor of pKVM is asked for the pool, and refuses any further range. */

@@ -1,5 +1,5 @@
 import { DMA_NO_SPACE } from '@virtio-platform/core/dma';
-import { PAGE_SIZE, type MemoryConversion } from '@virtio-platform/core/memory';
+import { PAGE_SIZE } from '@virtio-platform/core/memory';
 import { describe, expect, it } from 'vitest';
 import type { Technology } from '@virtio-platform/platform-sev';
 import { bootEncryptedGuest, type EncryptedGuest } from '../encrypted-guest.ts';
@@ -142,9 +142,6 @@ describe('a protected guest of pKVM', () => {
   });
 });
 
-/** A machine that converts pages, and has no realms. */
-const PLAIN: MemoryConversion = { setShared: () => true, setPrivate: () => true };
-
 describe('a realm of Arm CCA', () => {
   const ALIAS = 2 ** 39;
 
@@ -174,12 +171,6 @@ describe('a realm of Arm CCA', () => {
     memory.u8.fill(0x44, page, page + PAGE_SIZE);
     expect(guest.conversion.setShared(page, PAGE_SIZE)).toBe(true);
     expect(memory.u8[page]).toBe(0);
-  });
-
-  it('needs a machine that has realms', () => {
-    expect(() => bootEncryptedGuest({ technology: 'cca' }, () => PLAIN)).toThrow(
-      expect.objectContaining({ code: 'ERR_PLUGIN_FACILITY' }),
-    );
   });
 });
 

@@ -78,6 +78,14 @@ export function checkMachineProblem(
     : checkMembers<FacilityProblem>({ kind: 'machine', use, hook }, answer, PROBLEM);
 }
 
+/** Checks what the `needsWith` of a platform answered. */
+export function checkNeedsWith(use: PluginUse, answer: unknown): readonly symbol[] {
+  if (answer === undefined) return [];
+  const tokens: readonly unknown[] | undefined = Array.isArray(answer) ? [...answer] : undefined;
+  if (tokens?.every((token) => typeof token === 'symbol') === true) return tokens;
+  throw contractError('platform', use, 'needsWith', `returned ${describeValue(answer)}, not a list of tokens`);
+}
+
 /** Checks what the `addressingProblem` of a platform answered. */
 export function checkAddressingProblem(use: PluginUse, answer: unknown): AddressingProblem | undefined {
   if (answer === undefined) return undefined;

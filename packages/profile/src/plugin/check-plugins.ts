@@ -12,6 +12,7 @@ import { checkSimulatedOptions } from './check-simulated-options.ts';
 import { checkExec } from './check-exec.ts';
 import { checkTransport, type TransportedDevice } from './check-transport.ts';
 import { loadPlugin, type PluginsByKind } from './load-plugin.ts';
+import { neededFacilities } from './needed-facilities.ts';
 import { LocatedPluginError } from './plugin-error.ts';
 import { runHook, runHookSync } from '../guard/run-hook.ts';
 import { checkMachineProblem, checkPrograms } from '../guard/checked-answer.ts';
@@ -65,12 +66,12 @@ export async function checkPlugins(
   }
   if (platform.status === 'rejected') throw platform.reason;
   if (machine.status === 'rejected') throw machine.reason;
-  await checkFacilities(platform.value, machine.value, options);
+  const needs = await checkFacilities(platform.value, machine.value, options);
   checkTransport(platform.value, machine.value, uses.device);
-  checkProvided(platform.value, machine.value);
+  checkProvided(platform.value, needs, machine.value);
   checkSimulatedOptions(platform.value, machine.value);
   checkExec(platform.value, uses.workload?.disruptions ?? []);
-  checkMemory(machine.value, platform.value.plugin.needs);
+  checkMemory(machine.value, needs);
   checkAddressing(platform.value, machine.value, uses.device);
   return { platform: platform.value, machine: machine.value };
 }
@@ -130,17 +131,22 @@ export function issuesOf(kind: PluginKind, use: PluginUse, error: unknown): read
   return [issueAt({ location: use.location, text: use.use }, [kind, 'use'], error.message, { code: error.code })];
 }
 
-/** Throws {@link LocatedPluginError} `ERR_PLUGIN_FACILITY` where the machine lacks what the platform asks for. */
+/**
+ * What the platform asks for. Throws {@link LocatedPluginError} `ERR_PLUGIN_FACILITY` where the machine lacks some of
+ * that.
+ */
 export async function checkFacilities(
-  { use, plugin: platform }: CheckedPlugin<'platform'>,
+  checked: CheckedPlugin<'platform'>,
   machine: CheckedPlugin<'machine'>,
   options: ResolutionOptions,
-): Promise<void> {
-  const message = lacking(platform, machine.plugin);
-  if (message === undefined) return;
+): Promise<readonly FacilityToken[]> {
+  const { use, plugin: platform } = checked;
+  const needs = neededFacilities(checked);
+  const message = lacking(platform, needs, machine.plugin);
+  if (message === undefined) return needs;
   const installed = await installedPlugins(resolutionBases(use.location.file, options));
   const fitting = installed.filter(
-    ({ plugin }) => plugin?.kind === 'machine' && lacking(platform, plugin) === undefined,
+    ({ plugin }) => plugin?.kind === 'machine' && lacking(platform, needs, plugin) === undefined,
   );
   const names = fitting.map((plugin) => plugin.use);
   const hint = names.length === 0 ? 'no installed machine has it' : `machine.use can be ${names.join(' or ')}`;
@@ -148,8 +154,12 @@ export async function checkFacilities(
 }
 
 /** Throws {@link LocatedPluginError} `ERR_PLUGIN_FACILITY` where the machine lacks it with these options. */
-function checkProvided({ use, plugin: platform }: CheckedPlugin<'platform'>, machine: CheckedPlugin<'machine'>): void {
-  const ofMachine = (): unknown => machine.plugin.facilityProblem?.(platform.needs, machine.options);
+function checkProvided(
+  { use }: CheckedPlugin<'platform'>,
+  needs: readonly FacilityToken[],
+  machine: CheckedPlugin<'machine'>,
+): void {
+  const ofMachine = (): unknown => machine.plugin.facilityProblem?.(needs, machine.options);
   const answer = runHookSync('machine', machine.use, 'facilityProblem', ofMachine);
   const problem = checkMachineProblem(machine.use, 'facilityProblem', answer);
   if (problem === undefined) return;
@@ -176,12 +186,12 @@ function checkMemory({ use, plugin, options }: CheckedPlugin<'machine'>, needs: 
 
 /** Throws where a machine that has booted does not have what its plugin promised. */
 export function checkBootedFacilities(
-  platform: PlatformPlugin,
-  use: PluginUse,
+  checked: CheckedPlugin<'platform'>,
   machine: MachinePlugin,
   booted: ReadonlyMap<FacilityToken, unknown>,
 ): void {
-  const absent = platform.needs.filter((facility) => !booted.has(facility));
+  const { use, plugin: platform } = checked;
+  const absent = neededFacilities(checked).filter((facility) => !booted.has(facility));
   if (absent.length === 0) return;
   const promised = machine.provides === 'simulated' ? 'the simulation of the platform' : `machine ${machine.name}`;
   throw new LocatedPluginError('platform', use, {
@@ -191,13 +201,20 @@ export function checkBootedFacilities(
   });
 }
 
-function lacking(platform: PlatformPlugin, machine: MachinePlugin): string | undefined {
+function lacking(
+  platform: PlatformPlugin,
+  needs: readonly FacilityToken[],
+  machine: MachinePlugin,
+): string | undefined {
   if (machine.provides === 'simulated') {
     if (platform.simulate !== undefined) return undefined;
     return `platform ${platform.name} has no simulated hardware, so it runs only on real machines, and machine ${machine.name} is simulated`;
   }
   const { provides } = machine;
-  const absent = platform.needs.filter((facility) => !provides.includes(facility));
+  const absent = needs.filter((facility) => !provides.includes(facility));
   if (absent.length === 0) return undefined;
-  return `platform ${platform.name} asks for ${absent.map(facilityName).join(', ')}, which machine ${machine.name} does not provide`;
+  const asked = absent.every((facility) => platform.needs.includes(facility))
+    ? 'asks for'
+    : 'asks with these options for';
+  return `platform ${platform.name} ${asked} ${absent.map(facilityName).join(', ')}, which machine ${machine.name} does not provide`;
 }

@@ -5,6 +5,7 @@ import { contractError } from '../guard/thrown-by-plugin.ts';
 import { runHookSync } from '../guard/run-hook.ts';
 import type { PluginUse } from '../schema/profile.ts';
 import { checkOptions } from './check-options.ts';
+import { neededFacilities } from './needed-facilities.ts';
 import type { ChosenPlugin } from './plugin-use.ts';
 
 /** What is known of a machine that is not started. */
@@ -23,7 +24,7 @@ export async function describedHardware(
   platform: ChosenPlugin<PlatformPlugin>,
   { use, plugin, options }: ChosenPlugin<MachinePlugin>,
 ): Promise<DescribedHardware> {
-  const { needs } = platform.plugin;
+  const needs = neededFacilities(platform);
   const answer = runHookSync('machine', use, 'simulatedAs', () => plugin.simulatedAs?.(needs, options));
   const described = checkSimulatedAs(use, answer);
   const transport = runHookSync('machine', use, 'transport', () => plugin.transport?.(options));

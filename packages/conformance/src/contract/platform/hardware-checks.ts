@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { facilityName, isCodedError, type PlatformPlugin } from '@virtio-platform/core';
+import { facilityName, isCodedError, type FacilityToken, type PlatformPlugin } from '@virtio-platform/core';
 import { coversMemoryOneToOne, FaultLog } from '@virtio-platform/core/address-space';
 import { DmaDirection, probeCoherentIdentity, probeIdentity } from '@virtio-platform/core/dma';
 import { GuestMemory, PAGE_SIZE } from '@virtio-platform/core/memory';
@@ -8,17 +8,23 @@ import { deviceRead, deviceWrite, hex, mapBuffer, pattern, reaches, regionAddres
 import { checkOptions, openPlatform } from '../../testing/open-plugin.ts';
 import { MAPPING_CAPACITY, openSubject, promisedAccess, type PlatformPluginSubject } from './platform-subject.ts';
 
+function neededFacilities(plugin: PlatformPlugin, options: unknown): readonly FacilityToken[] {
+  return [...plugin.needs, ...(plugin.needsWith?.(options) ?? [])];
+}
+
 /** The duties of a platform's hardware in software, and of traits that the device's side shows to be true. */
 export const HARDWARE_CHECKS: readonly ContractCheck<PlatformPluginSubject>[] = [
   {
     name: 'names the facilities that it needs',
-    duty: 'PlatformPlugin.needs: what a machine has to provide; FacilityToken: a symbol whose description names it',
+    duty:
+      'PlatformPlugin.needs: what a machine has to provide; PlatformPlugin.needsWith: what a machine has to provide ' +
+      'beside `needs`; FacilityToken: a symbol whose description names it',
     advice: "list tokens made with Symbol.for('my-platform:Table')",
-    run({ plugin }) {
-      if (plugin.needs.length === 0) skipCheck('the plugin needs no facility');
-      for (const need of plugin.needs)
-        assert.ok(typeof need === 'symbol' && need.description, 'a facility is a named symbol');
-      assert.equal(new Set(plugin.needs).size, plugin.needs.length, 'no facility is needed twice');
+    async run({ plugin, options }) {
+      const needs = neededFacilities(plugin, await checkOptions(plugin, options));
+      if (needs.length === 0) skipCheck('the plugin needs no facility');
+      for (const need of needs) assert.ok(typeof need === 'symbol' && need.description, 'a facility is a named symbol');
+      assert.equal(new Set(needs).size, needs.length, 'no facility is needed twice');
     },
   },
   {
@@ -34,13 +40,15 @@ export const HARDWARE_CHECKS: readonly ContractCheck<PlatformPluginSubject>[] = 
   {
     name: 'simulates every facility that it needs',
     duty: 'SimulatedHardware.facilities: the facility the driver’s side programs',
-    advice: 'put an implementation of each token of `needs` into `facilities`',
+    advice: 'put an implementation of each token of `needs` and `needsWith` into `facilities`',
     async run(subject) {
       const { plugin } = subject;
       if (plugin.simulate === undefined) skipCheck('the plugin has no `simulate`: it runs on real machines only');
       const memory = new GuestMemory(new SharedArrayBuffer(subject.memory));
-      const { facilities } = plugin.simulate(memory, await checkOptions(plugin, subject.options));
-      for (const need of plugin.needs) assert.ok(facilities.has(need), `${facilityName(need)} is simulated`);
+      const options = await checkOptions(plugin, subject.options);
+      const { facilities } = plugin.simulate(memory, options);
+      for (const need of neededFacilities(plugin, options))
+        assert.ok(facilities.has(need), `${facilityName(need)} is simulated`);
     },
   },
   {
