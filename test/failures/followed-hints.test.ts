@@ -29,6 +29,9 @@ const SPAPR = { container: 'spapr-v2' } as const;
 const FORMER_DDW = { kind: 'ddw', mapping: 'dynamic', pageSize: '4KiB' } as const;
 const HELD = { takeover: 'kdump', dynamicWindows: 'replace', formerOwner: { window: FORMER_DDW } } as const;
 
+/** Both of them in one mapping. */
+const LARGE_BLOCKS = { workload: { depth: 2, blockSize: '2MiB' } } as const;
+
 /** What fails, what the hint says, and what a user writes who follows it. */
 const HINTS: readonly (readonly [use: string, fails: Sections, hint: RegExp, followed: readonly Sections[]])[] = [
   [
@@ -253,6 +256,24 @@ const HINTS: readonly (readonly [use: string, fails: Sections, hint: RegExp, fol
       { platform: { pool: '2GiB' }, device: { dmaBits: 26 } },
     ],
   ],
+  ...(['intel-iommu', 'amd-iommu', 'smmuv3', 'virtio-iommu'] as const).map(
+    (use) =>
+      [
+        use,
+        { ...LARGE_BLOCKS, platform: { aperture: '64MiB' }, device: { capacity: '16MiB', dmaBits: 22 } },
+        /^have the device take more bits \(device\.dmaBits\), or /,
+        [{ ...LARGE_BLOCKS, platform: { aperture: '64MiB' }, device: { capacity: '16MiB', dmaBits: 24 } }],
+      ] as const,
+  ),
+  ...(['intel-iommu', 'amd-iommu', 'smmuv3', 'virtio-iommu'] as const).map(
+    (use) =>
+      [
+        use,
+        { ...LARGE_BLOCKS, platform: { aperture: '1MiB' }, device: { capacity: '16MiB' } },
+        /^raise platform\.aperture, or map less at once/,
+        [{ ...LARGE_BLOCKS, platform: { aperture: '16MiB' }, device: { capacity: '16MiB' } }],
+      ] as const,
+  ),
   [
     'sev',
     { platform: { pool: '8MiB' }, device: { dmaBits: 22 } },

@@ -44,8 +44,8 @@ export interface IovaTerms {
   readonly because: string;
   /** What to do where no pages are left. */
   readonly hint: string;
-  /** How to have more of them; `raise platform.aperture` unless given. */
-  readonly more?: string | undefined;
+  /** How to have more of them: `raise platform.aperture`. */
+  readonly more: string;
 }
 
 /**
@@ -123,13 +123,12 @@ export abstract class IovaDmaMapping extends ZeroCopyDmaMapping {
   }
 
   protected regionError(reason: number, length: number): DmaError {
-    const { platform, because, hint, more = 'raise platform.aperture' } = this.#terms;
-    const { pages, keptBytes, maskBits = 64 } = this.#domain;
+    const { platform, because, hint, more } = this.#terms;
+    const { pages, keptBytes } = this.#domain;
     if (reason === DMA_TOO_LARGE) {
       const most = formatByteSize(this.limits.maxMappingSize);
-      const bits = maskBits < 64 ? ', have the device take more bits (device.dmaBits)' : '';
       return new DmaError('ERR_DMA_RANGE', `${platform}: ${length} bytes are more than the ${most} of one mapping`, {
-        hint: `${more}${bits}, or map less at once (smaller queues or blocks)`,
+        hint: `${more}, or map less at once (smaller queues or blocks)`,
       });
     }
     const kept = keptBytes === 0 ? '' : `, ${keptBytes / this.#granule} of them ${because}`;

@@ -16,8 +16,7 @@ export interface IovaWindow {
 const PREFERRED_END = 2n ** 31n;
 /** Where the range of the unit is above that: as far as page numbers have 31 bits. */
 export const LAST_END: bigint = 2n ** 43n;
-/** What to do where a unit translates too few addresses. */
-export const WIDER_RANGE: string =
+const WIDER_RANGE =
   'use a unit that translates more addresses (platform.unit.inputStart, addressWidth and reserved of the simulated ' +
   'machine)';
 /** A buffer can begin in one page and end in the next. */
@@ -49,6 +48,11 @@ export function chooseWindow(
   throw noneLeft(config, reserved.length, behind < LAST_END ? behind : LAST_END);
 }
 
+/** What to do where the unit, or a device that takes addresses below `end`, leaves too few. */
+export function moreAddresses(end: bigint): string {
+  return end < LAST_END ? `have the device take more bits (device.dmaBits), or ${WIDER_RANGE}` : WIDER_RANGE;
+}
+
 function tooSmall(aperture: number, granule: number): DmaError {
   const page = formatByteSize(granule);
   return unsupported(
@@ -65,7 +69,7 @@ function noneLeft({ inputStart, inputEnd }: IommuConfig, regions: number, end: b
   return unsupported(
     `no I/O virtual addresses are left from 0x${inputStart.toString(16)} to 0x${last.toString(16)}` +
       `${isCut ? ` (${who})` : ''} outside of ${regions} reserved regions`,
-    isCut && end < LAST_END ? `have the device take more bits (device.dmaBits), or ${WIDER_RANGE}` : WIDER_RANGE,
+    moreAddresses(isCut ? end : LAST_END),
   );
 }
 

@@ -25,7 +25,7 @@ import type { ReservedRegion } from '../unit/reserved-regions.ts';
 import { describeEvent, type VirtioIommuFault } from '../unit/virtio-iommu-fault.ts';
 import { unresponsive, unsupported, type VirtioIommuFacility } from '../unit/virtio-iommu-facility.ts';
 import { failsAny, type VirtioIommuOptions } from '../virtio-iommu-options.ts';
-import { chooseWindow, LAST_END, WIDER_RANGE } from './iova-window.ts';
+import { chooseWindow, LAST_END, moreAddresses } from './iova-window.ts';
 import { TranslatedDomain } from './translated-domain.ts';
 import { VirtioIommuDmaMapping, type MappingHints } from './virtio-iommu-dma-mapping.ts';
 
@@ -117,13 +117,14 @@ function openParts(unit: IommuUnit, memory: GuestMemory, terms: DomainTerms): Do
 
 function openTranslated(unit: IommuUnit, memory: GuestMemory, terms: DomainTerms): DomainParts {
   const { granule } = unit.config;
-  const window = chooseWindow(unit.config, terms.reserved, terms.aperture, 2n ** BigInt(terms.addressBits));
+  const behind = 2n ** BigInt(terms.addressBits);
+  const window = chooseWindow(unit.config, terms.reserved, terms.aperture, behind);
   unit.attach(0);
   const { leaks, lacks, failures, addressBits, failing } = terms;
   const domain = new TranslatedDomain(window, granule, { usual: failing ?? unit, certain: unit }, addressBits);
   const isCut = window.count * granule < terms.aperture;
   const hints: MappingHints = {
-    more: isCut ? WIDER_RANGE : 'raise platform.aperture',
+    more: isCut ? moreAddresses(behind) : 'raise platform.aperture',
     failsMaps: Object.keys(failures.map).length > 0,
     lacks,
   };

@@ -16,13 +16,15 @@ export interface InvalidatedMappingTerms {
 /** The mapping of a queue in a translated domain, which owns neither the domain nor the log. */
 export class InvalidatedDmaMapping extends IovaDmaMapping {
   constructor(memory: GuestMemory, domain: InvalidatedDomain, { platform, capacity, leaks }: InvalidatedMappingTerms) {
+    const more = domain.pages.isCut ? 'have the device take more bits (device.dmaBits)' : 'raise platform.aperture';
     super(memory, domain, {
       capacity,
       leaks,
       platform,
       failed: 'did not confirm the invalidation of',
       because: 'because the unit does not confirm an invalidation',
-      hint: 'raise platform.aperture or memory, or ask for less (a smaller queue or depth)',
+      more,
+      hint: `${more}, or machine.memory, or ask for less (a smaller queue or depth)`,
     });
   }
 }

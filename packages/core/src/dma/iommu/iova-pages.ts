@@ -14,6 +14,8 @@ export const IOVA_END: number = 2 ** 31;
  * cache an old translation. Hot: no allocation.
  */
 export class IovaPages extends PageAllocator {
+  /** Whether the limit leaves fewer pages than were asked for. */
+  readonly isCut: boolean;
   readonly #stale: Uint8Array;
   #staleCount = 0;
 
@@ -25,6 +27,7 @@ export class IovaPages extends PageAllocator {
     const end = Math.min(IOVA_END, limit) / granule;
     const first = Math.max(1, end - count);
     super(first, end - first, 'downward');
+    this.isCut = this.count < count;
     this.#stale = new Uint8Array(this.count);
   }
 
