@@ -123,9 +123,9 @@ const HINTS: readonly (readonly [use: string, fails: Sections, hint: RegExp, fol
   ],
   [
     'virtio-iommu',
-    { platform: { aperture: '1MiB', unit: { pageSize: '2MiB' } } },
+    { platform: { aperture: '1MiB', guestPageSize: '2MiB', unit: { pageSize: '2MiB' } } },
     /^raise platform\.aperture: each mapping takes at least one page of 2MiB$/,
-    [{ platform: { aperture: '128MiB', unit: { pageSize: '2MiB' } } }],
+    [{ platform: { aperture: '128MiB', guestPageSize: '2MiB', unit: { pageSize: '2MiB' } } }],
   ],
   [
     'virtio-iommu',

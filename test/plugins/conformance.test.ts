@@ -119,7 +119,7 @@ for (const options of [
 for (const options of [
   {},
   { layout: 'packed', aperture: '512KiB' },
-  { unit: { pageSize: '64KiB' } },
+  { unit: { pageSize: '64KiB' }, guestPageSize: '64KiB' },
   { unit: { inputStart: 2 ** 32 } },
   { failures: { unmap: { every: 3 } } },
   { lacks: ['IOMMU_PROBE', 'IOMMU_BYPASS_CONFIG'] },

@@ -12,7 +12,7 @@ import { AmdIommuRegisters } from './amd-iommu/amd-iommu-registers.ts';
 import type { DeniedAccesses } from './amd-iommu/denied-accesses.ts';
 import { DEVICE_SLOT, IOMMU_SLOT } from './device-arguments.ts';
 import { FileMemoryConversion } from './machine-memory.ts';
-import { busOf, type QemuOptions } from './options.ts';
+import { busOf, hasIts, type QemuOptions } from './options.ts';
 import { HypercallMailbox } from './pseries/hypercall-mailbox.ts';
 import { QemuTceFacility } from './pseries/qemu-tce-facility.ts';
 import { Rtas, PseriesBoard } from './pseries/pseries-board.ts';
@@ -74,7 +74,7 @@ export function openBoard(
   let board: Board;
   if (name === 'virt') {
     board = new ArmBoard(qtest);
-    if (iommu === 'smmuv3') facilities.set(SMMU_FACILITY, new SmmuRegisters(qtest, DEVICE_SLOT << 3));
+    if (iommu === 'smmuv3') facilities.set(SMMU_FACILITY, new SmmuRegisters(qtest, DEVICE_SLOT << 3, hasIts(options)));
   } else if (name === 'pseries') {
     const rtas = new Rtas(memory, qtest);
     const mailbox = new HypercallMailbox(memory, qtest, options.replyTimeout);
@@ -86,14 +86,14 @@ export function openBoard(
     if (iommu === 'amd')
       facilities.set(AMD_IOMMU_FACILITY, new AmdIommuRegisters(board, qtest, DEVICE_SLOT << 3, denied));
   }
-  if (iommu === 'virtio') facilities.set(VIRTIO_IOMMU_FACILITY, openVirtioIommu(board));
+  if (iommu === 'virtio') facilities.set(VIRTIO_IOMMU_FACILITY, openVirtioIommu(board, hasIts(options)));
   return { device: new BoardFunction(board, DEVICE_SLOT), facilities };
 }
 
 /** The unit has no interrupts: its driver waits for each answer. */
-function openVirtioIommu(board: Board): VirtioIommuFacility {
+function openVirtioIommu(board: Board, isolatedMsi: boolean): VirtioIommuFacility {
   const transport = new PciModernTransport(new BoardFunction(board, IOMMU_SLOT), NO_MSIX);
-  return { transport, endpoint: DEVICE_SLOT << 3 };
+  return { transport, endpoint: DEVICE_SLOT << 3, isolatedMsi };
 }
 
 function missingFacility({ board, iommu }: QemuOptions, need: FacilityToken): FacilityProblem {

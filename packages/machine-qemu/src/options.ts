@@ -18,6 +18,8 @@ export interface QemuOptions {
   readonly intelIommu?: IntelIommuProperties | undefined;
   /** Properties of the virtio-iommu; only where it is the IOMMU. */
   readonly virtioIommu?: VirtioIommuProperties | undefined;
+  /** Version of the interrupt controller of virt; only there. QEMU's default, 2, unless given. */
+  readonly gic?: 2 | 3 | undefined;
   /** Properties of the host bridge; only of pseries. */
   readonly hostBridge?: HostBridgeProperties | undefined;
   /** Where the device is, on a board that has both; see {@link busOf}. */
@@ -55,6 +57,13 @@ export const qemuOptionsSchema: z.ZodType<QemuOptions> = z
       ),
     intelIommu: intelIommuSchema.optional().describe('The VT-d unit, where machine.iommu is intel.'),
     virtioIommu: virtioIommuSchema.optional().describe('The virtio-iommu, where machine.iommu is virtio.'),
+    gic: z
+      .literal([2, 3])
+      .optional()
+      .describe(
+        'The version of the interrupt controller of virt. 3 has an ITS, which tells devices apart, so that a process ' +
+          'may have one behind an IOMMU. Default 2.',
+      ),
     hostBridge: hostBridgeSchema
       .optional()
       .describe('The host bridge of pseries: where its DMA windows are, and which can be created.'),
@@ -152,6 +161,10 @@ export const qemuOptionsSchema: z.ZodType<QemuOptions> = z
     path: ['hostBridge'],
     error: 'only pseries has a host bridge with DMA windows',
   })
+  .refine(({ board, gic }) => gic === undefined || board === 'virt', {
+    path: ['gic'],
+    error: 'only virt has a GIC: it is the interrupt controller of Arm',
+  })
   .superRefine((options, context) => {
     for (const [section, iommu] of [
       ['intelIommu', 'intel'],
@@ -166,6 +179,11 @@ export const qemuOptionsSchema: z.ZodType<QemuOptions> = z
       context.addIssue({ code: 'custom', path: ['arguments', index], message, input });
     }
   });
+
+/** Whether the interrupt controller tells devices apart. */
+export function hasIts({ gic }: Pick<QemuOptions, 'gic'>): boolean {
+  return gic === 3;
+}
 
 /** Where the device of a profile is. */
 export function busOf({ board, bus, iommu }: Pick<QemuOptions, 'board' | 'bus' | 'iommu'>): Bus {

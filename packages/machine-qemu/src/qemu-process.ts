@@ -44,7 +44,7 @@ export function qemuArguments(options: QemuOptions, memory: number, firmware: st
     ['-no-user-config', '-nodefaults', '-display', 'none', '-accel', 'tcg', '-smp', '1'],
     [
       '-machine',
-      `${MACHINES[options.board]}${machineIommu(options)},memory-backend=memory`,
+      `${MACHINES[options.board]}${machineProperties(options)},memory-backend=memory`,
       '-m',
       `${memory / 2 ** 20}M`,
     ],
@@ -57,9 +57,9 @@ export function qemuArguments(options: QemuOptions, memory: number, firmware: st
   return parts.flat();
 }
 
-/** The IOMMU of the machine, where it is a property of that. */
-function machineIommu({ iommu }: QemuOptions): string {
-  return iommu === 'smmuv3' ? ',iommu=smmuv3' : '';
+/** What the profile says of properties of the machine. */
+function machineProperties({ iommu, gic }: QemuOptions): string {
+  return (iommu === 'smmuv3' ? ',iommu=smmuv3' : '') + (gic === undefined ? '' : `,gic-version=${gic}`);
 }
 
 /** The IOMMU, which QEMU wants before the devices behind it, where it is a device. */

@@ -19,6 +19,8 @@ export interface SimulatedSmmuOptions {
   readonly eventBits: number;
   /** log2 of the commands that its queue can have. */
   readonly commandBits: number;
+  /** Whether the interrupt controller tells devices apart. */
+  readonly isolatedMsi: boolean;
 }
 
 /** The options of the platform, with defaults filled in. */
@@ -72,6 +74,13 @@ const unit: z.ZodType<SimulatedSmmuOptions> = z.strictObject({
     .max(19)
     .default(19)
     .describe('log2 of the commands that its queue can have (IDR1.CMDQS); the driver takes at most 8. Default 19.'),
+  isolatedMsi: z
+    .boolean()
+    .default(true)
+    .describe(
+      'Whether the interrupt controller tells devices apart, as the ITS of a GICv3, so that a process may have one. ' +
+        'Default true.',
+    ),
 });
 
 const options = z.strictObject({

@@ -20,6 +20,7 @@ export class Smmuv3Platform extends IommuPlatform<SmmuFault, OpenedDomain> {
   readonly name = 'smmuv3';
   readonly rules: readonly NegotiationRule[];
   readonly #options: Smmuv3Options;
+  readonly #isolatedMsi: boolean;
 
   /**
    * Starts the unit. Throws {@link DmaError} when that fails, and then the tables are freed if the unit confirmed its
@@ -32,6 +33,7 @@ export class Smmuv3Platform extends IommuPlatform<SmmuFault, OpenedDomain> {
     const leaks = new LeakLog(memory);
     super(domain, openDomain(failing ?? facility, memory, options, leaks, addressing), leaks, failing);
     this.#options = options;
+    this.#isolatedMsi = facility.isolatedMsi === true;
     this.rules = smmuv3Rules(options);
   }
 
@@ -53,8 +55,8 @@ export class Smmuv3Platform extends IommuPlatform<SmmuFault, OpenedDomain> {
       addressMeaning: ADDRESS_MEANINGS[domain],
       mappingSteps: MAPPING_STEPS[domain],
       confinesEveryDevice,
-      // A message of an interrupt is a write like any other: it reaches what is mapped, and no doorbell is.
-      interruptsExposed: false,
+      // The unit translates the address of a message, and not the interrupt that the message is for.
+      interruptsExposed: !this.#isolatedMsi,
       // An entry of stage 1 is read-only, or readable and writable.
       writableIsReadable: domain === 'translated',
     };

@@ -12,7 +12,7 @@ describe('the options of the platform', () => {
       onLostInvalidation: 'keep',
       confinesEveryDevice: false,
       failures: { invalidation: {} },
-      unit: { granules: [4096, 16_384, 65_536], outputBits: 44, eventBits: 19, commandBits: 19 },
+      unit: { granules: [4096, 16_384, 65_536], outputBits: 44, eventBits: 19, commandBits: 19, isolatedMsi: true },
     });
   });
 

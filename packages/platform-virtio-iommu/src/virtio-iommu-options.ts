@@ -49,6 +49,8 @@ export interface SimulatedIommuOptions {
   readonly bypass: 'config' | 'feature' | 'none';
   readonly bootBypass: boolean;
   readonly mappings: number;
+  /** Whether the interrupt controller tells devices apart. */
+  readonly isolatedMsi: boolean;
   readonly reserved: readonly SimulatedReservedRegion[];
 }
 
@@ -57,6 +59,8 @@ export interface VirtioIommuOptions {
   readonly domain: Domain;
   /** Bytes of I/O virtual addresses that are handed out. */
   readonly aperture: number;
+  /** Bytes of a page of the guest's kernel, which the smallest page of the unit must not exceed. */
+  readonly guestPageSize: number;
   /** The layout of the unit's own queues. */
   readonly layout: 'split' | 'packed';
   /** What becomes of endpoints without a domain. */
@@ -69,6 +73,7 @@ export interface VirtioIommuOptions {
 }
 
 const LARGEST_APERTURE = 2 ** 31;
+const LARGEST_PAGE = 2 ** 21;
 /** A buffer can begin in one page and end in the next. */
 const LEAST_PAGES = 2;
 const LAST_DOMAIN = 0xffff_ffff;
@@ -87,7 +92,7 @@ const reservedRegion: z.ZodType<SimulatedReservedRegion> = z.strictObject({
 
 const unit: z.ZodType<SimulatedIommuOptions> = z
   .strictObject({
-    pageSize: byteSize({ minimum: PAGE_SIZE, maximum: 2 ** 21, powerOfTwo: true })
+    pageSize: byteSize({ minimum: PAGE_SIZE, maximum: LARGEST_PAGE, powerOfTwo: true })
       .prefault('4KiB')
       .describe('The smallest page that it maps (page_size_mask), at most 2MiB. Default 4KiB.'),
     inputStart: pageAddress.default(0).describe('The first I/O virtual address (input_range). Default 0.'),
@@ -111,6 +116,13 @@ const unit: z.ZodType<SimulatedIommuOptions> = z
       .describe('The last domain number (domain_range). Default 0xffffffff.'),
     probe: z.boolean().default(true).describe('Whether it answers PROBE. Default true.'),
     packed: z.boolean().default(true).describe('Whether its own queues may be packed (RING_PACKED). Default true.'),
+    isolatedMsi: z
+      .boolean()
+      .default(false)
+      .describe(
+        'Whether the interrupt controller tells devices apart, as the ITS of a GICv3, so that a process may have one. ' +
+          'That of a PC does not. Default false.',
+      ),
     bypass: z
       .enum(['config', 'feature', 'none'])
       .default('config')
@@ -157,6 +169,12 @@ export const virtioIommuOptionsSchema: z.ZodType<VirtioIommuOptions> = z.strictO
     .describe(
       'I/O virtual addresses that a translated domain hands out, as high as possible below 2GiB. Small values show ' +
         'what happens when it is full. Default 1GiB.',
+    ),
+  guestPageSize: byteSize({ powerOfTwo: true, minimum: 4096, maximum: LARGEST_PAGE })
+    .prefault('4KiB')
+    .describe(
+      "Bytes of a page of the guest's kernel: 4KiB, 16KiB or 64KiB of Linux. A unit that maps no page as small is " +
+        'refused, as Linux does. Default 4KiB.',
     ),
   layout: z.enum(['split', 'packed']).default('split').describe("The layout of the unit's own queues. Default split."),
   bypass: z

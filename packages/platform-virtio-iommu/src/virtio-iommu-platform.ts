@@ -29,6 +29,7 @@ export class VirtioIommuPlatform extends IommuPlatform<VirtioIommuFault, OpenedD
   readonly name = 'virtio-iommu';
   readonly rules: readonly NegotiationRule[];
   readonly #kind: Domain;
+  readonly #isolatedMsi: boolean;
 
   /** Starts the unit. Throws {@link DmaError} where that fails, and then the unit is reset. */
   constructor(
@@ -41,6 +42,7 @@ export class VirtioIommuPlatform extends IommuPlatform<VirtioIommuFault, OpenedD
     const domain = openDomain(facility, memory, options, leaks, addressing);
     super(options.domain, domain, leaks, domain);
     this.#kind = options.domain;
+    this.#isolatedMsi = facility.isolatedMsi === true;
     this.rules = virtioIommuRules(options.domain, domain.bypass);
   }
 
@@ -59,12 +61,12 @@ export class VirtioIommuPlatform extends IommuPlatform<VirtioIommuFault, OpenedD
     return { ...super.statistics, unit: { events: this.events, 'reserved regions': this.reserved.length } };
   }
 
-  protected facts({ reserved }: OpenedDomain): IommuFacts {
+  protected facts(): IommuFacts {
     return {
       addressMeaning: ADDRESS_MEANINGS[this.#kind],
       mappingSteps: MAPPING_STEPS[this.#kind],
-      // Interrupts are writes to a reserved region, which the unit lets through.
-      interruptsExposed: reserved.some(({ kind }) => kind === 'msi'),
+      // The unit remaps no interrupt, whether or not PROBE tells of their addresses.
+      interruptsExposed: !this.#isolatedMsi,
     };
   }
 }

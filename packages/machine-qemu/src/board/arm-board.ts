@@ -56,11 +56,13 @@ const SMMU_BASE = 0x0905_0000;
 /** The registers of QEMU's SMMUv3. */
 export class SmmuRegisters implements SmmuFacility {
   readonly streamId: number;
+  readonly isolatedMsi: boolean;
   readonly #qtest: QtestConnection;
 
   /** `devfn` is the device and function of the device on the root bus. */
-  constructor(qtest: QtestConnection, devfn: number) {
+  constructor(qtest: QtestConnection, devfn: number, isolatedMsi: boolean) {
     this.streamId = devfn;
+    this.isolatedMsi = isolatedMsi;
     this.#qtest = qtest;
   }
 

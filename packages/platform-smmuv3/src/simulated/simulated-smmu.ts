@@ -69,13 +69,23 @@ export interface SimulatedSmmuSetup extends SimulatedSmmuOptions {
  */
 export class SimulatedSmmu implements SmmuFacility {
   readonly streamId: number;
+  readonly isolatedMsi: boolean;
   readonly state: SmmuState;
   readonly #registers: Int32Array;
   readonly #control: Int32Array;
   readonly #commands: CommandExecutor;
 
-  constructor({ memory, streamId = 0x20, granules, outputBits, commandBits, eventBits }: SimulatedSmmuSetup) {
+  constructor({
+    memory,
+    streamId = 0x20,
+    granules,
+    outputBits,
+    commandBits,
+    eventBits,
+    isolatedMsi,
+  }: SimulatedSmmuSetup) {
     this.streamId = streamId;
+    this.isolatedMsi = isolatedMsi;
     this.state = allocateSmmuState(streamId);
     this.#registers = new Int32Array(this.state.registers);
     this.#control = new Int32Array(this.state.control);

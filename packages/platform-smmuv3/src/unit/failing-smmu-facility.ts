@@ -39,6 +39,10 @@ export class FailingSmmuFacility implements SmmuFacility {
     return this.#inner.streamId;
   }
 
+  get isolatedMsi(): boolean | undefined {
+    return this.#inner.isolatedMsi;
+  }
+
   read32(offset: number): number {
     return this.#inner.read32(offset);
   }

@@ -8,6 +8,11 @@ import { DmaError, type FacilityToken } from '@virtio-platform/core';
 export interface SmmuFacility {
   /** StreamID of the device; on PCI its requester id: bus << 8 | devfn. */
   readonly streamId: number;
+  /**
+   * Whether a device behind it raises its own interrupts alone, because the interrupt controller tells devices apart,
+   * as the ITS of a GICv3 does (Linux msi_device_has_isolated_msi). `undefined` is `false`.
+   */
+  readonly isolatedMsi?: boolean | undefined;
   read32(offset: number): number;
   write32(offset: number, value: number): void;
   /** Writes a 64-bit register. */

@@ -8,7 +8,8 @@ import {
   type DmaMapping,
   type IommuDomain,
 } from '@virtio-platform/core/dma';
-import type { GuestMemory, LeakLog } from '@virtio-platform/core/memory';
+import { formatByteSize, type GuestMemory, type LeakLog } from '@virtio-platform/core/memory';
+import type { IommuConfig } from '../unit/iommu-config.ts';
 import { VIRTIO_IOMMU_F_BYPASS } from '../unit/iommu-features.ts';
 import { IommuUnit } from '../unit/iommu-unit.ts';
 import { lackedFeature } from '../unit/lacked-feature.ts';
@@ -57,6 +58,7 @@ export function openDomain(
 ): OpenedDomain {
   const unit = new IommuUnit(facility, memory, options);
   try {
+    checkGranule(unit.config, options);
     const reserved = unit.probe();
     if (options.bypass !== 'keep') unit.writeBypass(options.bypass === 'on');
     const failing = failsAny(options.failures) ? new FailingRequests(unit, options.failures) : undefined;
@@ -66,6 +68,16 @@ export function openDomain(
     unit.closeQuietly();
     throw error;
   }
+}
+
+/** Linux refuses every domain of such a unit (viommu_domain_finalise), also one that it does not translate for. */
+function checkGranule({ granule }: IommuConfig, { guestPageSize }: VirtioIommuOptions): void {
+  if (granule <= guestPageSize) return;
+  const smallest = formatByteSize(granule);
+  throw unsupported(
+    `the smallest page of this unit is ${smallest}, larger than a page of the guest's kernel: ${formatByteSize(guestPageSize)}`,
+    `set platform.guestPageSize: ${smallest}, where the kernel has such pages, or use a unit with smaller ones`,
+  );
 }
 
 function opened(unit: IommuUnit, parts: DomainParts, { reserved, failing }: DomainTerms): OpenedDomain {

@@ -63,6 +63,7 @@ export class SimulatedIommu implements VirtioIommuFacility, Transport {
   readonly carries: FeatureSet = transportCarries('pci');
   readonly queueCount = 2;
   readonly endpoint: number;
+  readonly isolatedMsi: boolean;
   readonly state: IommuState;
   readonly #space: DeviceAddressSpace;
   readonly #options: SimulatedIommuOptions;
@@ -92,6 +93,7 @@ export class SimulatedIommu implements VirtioIommuFacility, Transport {
     }));
     this.state = allocateIommuState(options.mappings, reserved);
     this.#control = new Int32Array(this.state.control);
+    this.isolatedMsi = options.isolatedMsi;
     this.#handler = new RequestHandler(endpoint, options, this.state);
     this.#events = new EventRing(this.state);
     // The unit reaches all of memory at physical addresses, and is not behind itself.

@@ -7,6 +7,11 @@ export interface VirtioIommuFacility {
   readonly transport: Transport;
   /** The number of the device behind the unit: on PCI bus << 8 | devfn. */
   readonly endpoint: number;
+  /**
+   * Whether a device behind it raises its own interrupts alone, because the interrupt controller tells devices apart,
+   * as the ITS of a GICv3 does (Linux msi_device_has_isolated_msi). `undefined` is `false`.
+   */
+  readonly isolatedMsi?: boolean | undefined;
 }
 
 /** Token of {@link VirtioIommuFacility}. */

@@ -78,7 +78,7 @@ export const ASSIGNMENT_RULES: readonly NegotiationRule[] = [
     apply(negotiation) {
       const { privilege, traits } = negotiation.input;
       if (privilege !== 'process') return negotiation.note(driver(privilege));
-      if (traits.interruptsExposed !== true) return negotiation.note('interrupts of the device are remapped');
+      if (traits.interruptsExposed !== true) return negotiation.note('the device raises its own interrupts alone');
       if (negotiation.policy.allowUnsafeInterrupts) return negotiation.note('not remapped, and the policy allows it');
       negotiation.refuse(
         'EPERM',
