@@ -211,6 +211,18 @@ describe('checkProfile', () => {
       8,
     ],
     [
+      'legacy device with a feature above 31',
+      { device: '{ type: block, interface: legacy, offers: [ANY_LAYOUT, VERSION_1] }' },
+      'device.offers',
+      4,
+    ],
+    [
+      'transitional device with ACCESS_PLATFORM',
+      { device: '{ type: block, interface: transitional, offers: [VERSION_1, ACCESS_PLATFORM] }' },
+      'device.offers',
+      4,
+    ],
+    [
       'physical path with ACCESS_PLATFORM',
       { expect: '{ accepted: [ACCESS_PLATFORM], path: physical }' },
       'expect.path',

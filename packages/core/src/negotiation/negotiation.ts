@@ -1,5 +1,6 @@
 import type { DmaPath } from '../dma/dma-mapping.ts';
 import type { DeviceInterface } from '../features/transport-features.ts';
+import { VIRTIO_F_VERSION_1 } from '../features/feature-bit.ts';
 import { featureName } from '../features/feature-name.ts';
 import type { FeatureTable } from '../features/feature-rows.ts';
 import { FeatureSet } from '../features/feature-set.ts';
@@ -246,6 +247,14 @@ export class Negotiation {
   /** Notes what a rule saw without deciding anything. */
   note(text: string): void {
     this.#says.push(text);
+  }
+
+  /** What a device has to do to offer features above 31, in a suggestion: the legacy interface has none. */
+  toOffer(...features: readonly number[]): string {
+    const isLegacy = this.input.interface === 'legacy';
+    const all = isLegacy ? new Set([VIRTIO_F_VERSION_1, ...features]) : features;
+    const offer = `offer ${[...all].map((feature) => this.name(feature)).join(' and ')}`;
+    return isLegacy ? `be modern (device.interface and driver.interface), and ${offer}` : offer;
   }
 
   /** Names a feature bit as this device's profiles do. */

@@ -47,6 +47,17 @@ const CHECKS: readonly Check[] = [
     }
     return undefined;
   },
+  ({ device: { interface: has = 'modern', offers = [] }, typed: { type } }) => {
+    const above = has === 'legacy' ? offers.find((name) => isAbove31(name, type)) : undefined;
+    const why =
+      above === undefined ? noPlatformBit(has, offers) : `a legacy device has no feature bits above 31, as ${above} is`;
+    if (why === undefined) return undefined;
+    return {
+      path: ['device', 'offers'],
+      message: `${why}: set device.interface: modern`,
+      with: [['device', 'interface']],
+    };
+  },
   (values) => {
     if (!hasLegacyDriver(values) || !namesAccessPlatform(values.expect.accepted)) return undefined;
     const message = 'a legacy driver cannot accept ACCESS_PLATFORM: the legacy interface has no feature bits above 31';
@@ -171,6 +182,17 @@ function findForeignFeature(
   return foreign === undefined
     ? undefined
     : { path, message: `${foreign} is no feature of ${aDevice(type?.name ?? '')}`, with: DEVICE_TYPE };
+}
+
+function isAbove31(name: string, type: DeviceTypePlugin | undefined): boolean {
+  const bit = type && featureBit(name, type.features);
+  return bit !== undefined && bit > 31;
+}
+
+/** Why a device with this interface cannot offer ACCESS_PLATFORM among these features. */
+function noPlatformBit(has: 'modern' | 'legacy' | 'transitional', offers: readonly string[]): string | undefined {
+  if (has === 'modern' || !namesAccessPlatform(offers)) return undefined;
+  return 'a transitional device cannot offer ACCESS_PLATFORM, which a legacy driver does not see (QEMU refuses it too)';
 }
 
 function hasLegacyDriver({ device, driver }: ReadableValues): boolean {

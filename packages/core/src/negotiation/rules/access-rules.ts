@@ -100,7 +100,7 @@ export const ACCESS_RULES: readonly NegotiationRule[] = [
         'ENODEV',
         'the IOMMU translates what this device takes for physical addresses',
         {
-          device: 'offer ACCESS_PLATFORM, and ORDER_PLATFORM with it',
+          device: `${negotiation.toOffer(VIRTIO_F_ACCESS_PLATFORM)}, and ORDER_PLATFORM with it`,
           platform: 'let the IOMMU pass this device through',
           policy: 'strict: false, to see it fault',
         },
@@ -120,7 +120,7 @@ export const ACCESS_RULES: readonly NegotiationRule[] = [
       negotiation.refuse(
         'STATUS_DEVICE_CONFIGURATION_ERROR',
         'the device wants physical addresses, and the platform gives others',
-        { device: 'offer ACCESS_PLATFORM', policy: 'probeUnflagged: false' },
+        { device: negotiation.toOffer(VIRTIO_F_ACCESS_PLATFORM), policy: 'probeUnflagged: false' },
         { option: optionsOf(input.traits.factOptions?.identityVerified, 'policy.probeUnflagged: true') },
       );
     },
@@ -175,8 +175,11 @@ export const ACCESS_RULES: readonly NegotiationRule[] = [
         'ENODEV',
         `the device takes physical addresses of ${addressBits} bits, and memory reaches beyond`,
         {
-          device: 'offer ACCESS_PLATFORM, so that the platform copies what lies beyond',
-          driver: 'understand ACCESS_PLATFORM: Linux 4.8 or later',
+          ...(negotiation.input.offered.has(VIRTIO_F_ACCESS_PLATFORM)
+            ? { driver: 'understand ACCESS_PLATFORM: Linux 4.8 or later' }
+            : {
+                device: `${negotiation.toOffer(VIRTIO_F_ACCESS_PLATFORM)}, so that the platform copies what lies beyond`,
+              }),
           policy: 'strict: false, to see it fault',
         },
         { option: optionsOf(`device.dmaBits: ${addressBits}`, 'policy.strict: true') },

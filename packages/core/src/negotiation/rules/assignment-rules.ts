@@ -58,7 +58,7 @@ export const ASSIGNMENT_RULES: readonly NegotiationRule[] = [
         negotiation.refuse(
           'EPERM',
           'the device does not offer ACCESS_PLATFORM, so its accesses bypass the IOMMU: an unprivileged driver could reach all of memory',
-          { device: 'offer ACCESS_PLATFORM', driver: KERNEL },
+          { device: negotiation.toOffer(VIRTIO_F_ACCESS_PLATFORM), driver: KERNEL },
           { option: PROCESS },
         );
       } else if (!traits.isolates) {

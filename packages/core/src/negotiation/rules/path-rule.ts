@@ -62,7 +62,10 @@ function chooseUnflagged(negotiation: Negotiation): void {
     negotiation.refuse(
       'ENODEV',
       'the platform is consulted all the same, and its addresses are not physical ones',
-      { device: 'offer ACCESS_PLATFORM', platform: 'no IOMMU before devices that do not know of it' },
+      {
+        device: negotiation.toOffer(VIRTIO_F_ACCESS_PLATFORM),
+        platform: 'no IOMMU before devices that do not know of it',
+      },
       { option: traits.factOptions?.mapsUnflagged },
     );
   }

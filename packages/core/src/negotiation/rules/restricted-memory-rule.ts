@@ -64,7 +64,7 @@ export function passRestrictedMemory(negotiation: Negotiation, features: Feature
         'EINVAL',
         'the device would take the address of a bounce slot for a physical one, which it is not',
         {
-          device: 'offer ACCESS_PLATFORM',
+          device: negotiation.toOffer(VIRTIO_F_ACCESS_PLATFORM),
           platform: 'share the bounce pool where device and physical address are equal',
         },
         { option: optionsOf(traits.pathOption, bouncePolicy(negotiation, features)) },
@@ -75,7 +75,8 @@ export function passRestrictedMemory(negotiation: Negotiation, features: Feature
 }
 
 function refuseRestricted(negotiation: Negotiation, features: FeatureSet): void {
-  const missing = [VIRTIO_F_VERSION_1, VIRTIO_F_ACCESS_PLATFORM].find((feature) => !features.has(feature))!;
+  const needed = [VIRTIO_F_VERSION_1, VIRTIO_F_ACCESS_PLATFORM];
+  const missing = needed.find((feature) => !features.has(feature))!;
   const name = negotiation.name(missing);
   const isOffered = negotiation.input.offered.has(missing);
   const { restrictedUnchecked, factOptions } = negotiation.input.traits;
@@ -85,7 +86,9 @@ function refuseRestricted(negotiation: Negotiation, features: FeatureSet): void 
     'ENODEV',
     `memory is restricted, and the device must provide ${name}`,
     {
-      ...(isOffered ? { driver: `accept ${name}` } : { device: `offer ${name}` }),
+      ...(isOffered
+        ? { driver: `accept ${name}` }
+        : { device: negotiation.toOffer(...needed.filter((feature) => !negotiation.input.offered.has(feature))) }),
       ...(isByPolicy && {
         policy: `allowUnflaggedBounce: true${strict === undefined ? '' : ', or strict: false as in Linux'}`,
       }),
