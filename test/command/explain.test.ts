@@ -298,12 +298,32 @@ describe('explain --address', () => {
       'it leads to guest memory 0x200000, and the device is stopped there: the page is',
       '0x200000',
     ],
-    ['pseries-secure', '0x800000000200000', 'the ultravisor denies the access', '0x200000'],
+    ['pseries-secure', '0x800000000200000', 'the access is denied', '0x200000'],
     ['pseries-plain', '0x7fffffff0000', 'it leads nowhere: it is outside of guest memory', null],
   ])('says under %s where %s leads', async (name, address, says, guest) => {
     const { backward } = await walk(name, address);
     expect(backward!.answer).toContain(says);
     expect(backward!.guest).toBe(guest);
+  });
+
+  it('fails where the path cannot be opened, as the run does', async () => {
+    const path = join(folder, 'without-windows.yaml');
+    const text = `extends: ${profile('pseries-linear')}\nprofile: without\nplatform: { dynamicWindows: none }\nmatrix: []\n`;
+    writeFileSync(path, text);
+    const { status, stderr } = await commandHere(['explain', path]);
+    expect(status).toBe(1);
+    expect(stderr).toContain('[ERR_DMA_WINDOW]');
+  });
+
+  it('says that nothing stops a device where no driver maps anything, in front of a pass-through domain', async () => {
+    const path = join(folder, 'large.yaml');
+    writeFileSync(
+      path,
+      `extends: ${profile('intel-iommu/pass-through')}\nprofile: large\nmatrix: []\nmachine: { memory: 8GiB }\n`,
+    );
+    const text = await explain(path, '--address', '0x180000000');
+    expect(text).toContain('as a device address: no driver maps it, and nothing stops the device there');
+    expect(text).toContain('a driver could not map it: the device reaches it all the same');
   });
 
   it('says where guest memory ends, and that a refused device has nothing mapped', async () => {

@@ -56,6 +56,20 @@ describe('virtio-platform matrix', () => {
     expect(stdout).toMatch(/^V1 AP NT +identity .*linear .*bounced .*EPERM +EPERM/m);
   });
 
+  it('declines what the transport of the machine does not carry', async () => {
+    const offers = write('reset.yaml', `reset: [VERSION_1, RING_RESET]\n`);
+    const onPci = join(ROOT, 'profiles/no-iommu-identity.yaml');
+    const path = write(
+      'channel.yaml',
+      `profile: channel\nextends: ${onPci}\nmatrix: []\nmachine: { transport: channel-io }\n`,
+    );
+    const cells = async (file: string): Promise<unknown> =>
+      (await matrixOf([file, '--offers', offers])).map((row) => row.cells[0]!.declined);
+    expect(await cells(onPci)).toEqual([[], []]);
+    const declined = [expect.objectContaining({ feature: 'RING_RESET', rule: 'transport-carries' })];
+    expect(await cells(path)).toEqual([declined, declined]);
+  });
+
   it('names the rule that decided each cell, with its source', async () => {
     const { stdout } = await commandHere(['matrix', '--rules', '--experimental']);
     const [, number] =

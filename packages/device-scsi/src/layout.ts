@@ -4,8 +4,8 @@ export const SCSI_CONTROL_QUEUE = 0;
 export const SCSI_EVENT_QUEUE = 1;
 /** The first of the request queues. Section 5.6.2. */
 export const SCSI_REQUEST_QUEUE = 2;
-/** Most request queues that the halves of this package have. */
-export const SCSI_MAX_QUEUES = 64;
+/** Most request queues that the halves of this package have: a device half has at most 64 queues. */
+export const SCSI_MAX_QUEUES = 62;
 
 /** Largest target and logical unit that a request can address. Section 5.6.6.1. */
 export const SCSI_MAX_TARGET = 255;

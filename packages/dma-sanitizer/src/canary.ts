@@ -46,11 +46,14 @@ export class Canary {
     return this.#memory.u8[address + i] === this.#byte(i);
   }
 
-  /** Byte `i` of the canary: the finalizer of MurmurHash3 makes a word for each four. */
+  /**
+   * Byte `i` of the canary: the finalizer of MurmurHash3 makes a word for each four. The top bit is set, so that no
+   * status is taken for a byte that was not written: those that devices write are small.
+   */
   #byte(i: number): number {
     let word = (this.#seed + (i >>> 2)) | 0;
     word = Math.imul(word ^ (word >>> 16), 0x85eb_ca6b);
     word = Math.imul(word ^ (word >>> 13), 0xc2b2_ae35);
-    return ((word ^ (word >>> 16)) >>> ((i & 3) * 8)) & 0xff;
+    return (((word ^ (word >>> 16)) >>> ((i & 3) * 8)) & 0xff) | 0x80;
   }
 }

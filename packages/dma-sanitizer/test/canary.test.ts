@@ -51,6 +51,17 @@ describe('Canary', () => {
     }
   });
 
+  it('never takes a status that was written for what was planted, where the device reports more than it wrote', () => {
+    for (let seed = 0; seed < 4096; seed++) {
+      const memory = guest();
+      const canary = new Canary(memory, AT, LENGTH, seed);
+      memory.u8.fill(0xdd, AT, AT + 11);
+      memory.u8[AT + 11] = seed & 0x7f;
+      expect(canary.collect(AT, LENGTH)).toBe(false);
+      expect([seed, memory.u8[AT + 11], memory.u8[AT + 12]]).toEqual([seed, seed & 0x7f, 7]);
+    }
+  });
+
   it('comes back behind what was written, where the length that the driver is told is not the device’s', () => {
     const memory = guest();
     const canary = new Canary(memory, AT, LENGTH, 5);

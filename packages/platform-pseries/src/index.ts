@@ -59,10 +59,11 @@ const plugin: PlatformPlugin<PseriesOptions> = definePlatformPlugin({
   needsRequesterId: () => 'has its TCE tables in a PCI host bridge, which tells devices apart by the requester id',
   addressingProblem(addressing, _memory, { window, secure }) {
     const { addressBits } = addressing;
+    // Linux iommu_bypass_supported_pSeriesLP, wherever the window would be.
     if (window.kind === 'ddw' && addressBits < 64) {
       return {
         about: 'addressBits',
-        message: `the 64-bit window begins at 2^59, and the device takes ${addressBits} bits`,
+        message: `the 64-bit window is for devices that take 64 bits, and the device takes ${addressBits}`,
         hint: 'use platform.window: { kind: default }, as Linux does then',
       };
     }

@@ -249,7 +249,8 @@ class AddressWalk {
     const [mapping] = this.#mappings;
     if (mapping === undefined) return nowhere('no queue maps anything');
     const id = mapping.map(guest, 1, DmaDirection.Bidirectional, this.#words, 0);
-    if (id < 0) return nowhere(`nothing is mapped there, and a driver could not map it: ${REASONS[id] ?? UNREACHABLE}`);
+    if (id < 0)
+      return nowhere(`nothing is mapped there, and a driver could not map it: ${this.#whyNot(mapping, guest, id)}`);
     const device = addressOf(this.#words);
     const steps = this.#steps(device);
     mapping.unmap(id, 0);
@@ -260,6 +261,13 @@ class AddressWalk {
       ? `the device reaches it at ${hex(device)}, whether a driver maps it or not`
       : `nothing is mapped there now; a driver that maps it ${gets} ${hex(device)}`;
     return { device: hex(device), what: null, steps, answer };
+  }
+
+  /** Without translation a device reaches also what its driver does not map. */
+  #whyNot({ path }: DmaMapping, guest: number, id: number): string {
+    const [low, high] = wordsOf(BigInt(guest));
+    const isOpen = (path === 'identity' || path === 'physical') && this.#deviceView(low, high)?.read === 'allowed';
+    return isOpen ? 'the device reaches it all the same' : (REASONS[id] ?? UNREACHABLE);
   }
 
   #steps(device: bigint): readonly AddressStep[] {
@@ -295,7 +303,10 @@ function backwardAnswer(
   isStopped: boolean,
 ): string {
   const cause = sees === null ? '' : (CAUSES[sees.read] ?? sees.read);
-  if (guest === null) return isStopped ? `it leads nowhere: ${cause}` : 'it leads nowhere: nothing is mapped at it';
+  if (guest === null) {
+    if (sees?.read === 'allowed') return 'no driver maps it, and nothing stops the device there';
+    return isStopped ? `it leads nowhere: ${cause}` : 'it leads nowhere: nothing is mapped at it';
+  }
   if (isStopped) return `it leads to guest memory ${guest}, and the device is stopped there: ${cause}`;
   const limits = Object.entries(sees ?? {}).filter(([, view]) => view !== 'allowed');
   const but = limits.map(([access]) => `; the device may not ${access} there`).join('');
@@ -309,7 +320,7 @@ const CAUSES: Readonly<Record<string, string>> = {
   'beyond-mask': 'the device has fewer address bits (device.dmaBits)',
   'outside-memory': 'it is outside of guest memory',
   'private-page': 'the page is private to the guest, and the device sees no plain text of it',
-  'access-denied': 'the page is private to the guest, and the ultravisor denies the access',
+  'access-denied': 'the page is private to the guest, and the access is denied',
 };
 
 function nowhere(answer: string): ForwardWalk {

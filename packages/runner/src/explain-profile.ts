@@ -39,13 +39,18 @@ export interface Explanation {
   readonly refusal: (Omit<Refusal, 'option'> & { readonly option: string | null }) | null;
 }
 
-/** Boots the profile's machine, negotiates for real, and resets the device again. Throws coded errors. */
+/**
+ * Boots the profile's machine, negotiates for real, opens the path, and resets the device again. Throws coded errors.
+ */
 export async function explainProfile(profile: Profile): Promise<Explanation> {
   const run = await composeRun(profile);
   try {
     const session = new RunSession(run);
     const { negotiation } = session;
     session.end();
+    const { path } = negotiation;
+    // Some platforms open a window only now.
+    if (path !== undefined && path !== 'physical') run.platform.openMapping(path, { queue: 0, capacity: 1 }).dispose();
     return {
       profile: profile.name,
       platform: run.platformName,
@@ -62,7 +67,7 @@ export async function explainProfile(profile: Profile): Promise<Explanation> {
         reason,
         option: option ?? null,
       })),
-      path: negotiation.path ?? null,
+      path: path ?? null,
       choice: choiceOf(negotiation),
       addressMeaning: addressMeaning(negotiation, run.platform.traits),
       refusal: refusalOf(negotiation),

@@ -1,3 +1,4 @@
+import type { Transport } from '@virtio-platform/core/device';
 import { featureBit, FeatureSet, transportCarries } from '@virtio-platform/core/features';
 import {
   negotiate,
@@ -88,6 +89,11 @@ export async function negotiationMatrix(
   return rows;
 }
 
+/** What the transport of the machine carries, or the PCI one where that has the other interface. */
+function carriedFeatures({ interface: has, carries }: Transport, asked: Offer['interface']): FeatureSet {
+  return has === asked ? carries : transportCarries(asked === 'legacy' ? 'legacy' : 'pci');
+}
+
 function cellOf(
   { profile, platform, machine }: ComposedRun,
   layout: QueueLayout,
@@ -104,7 +110,7 @@ function cellOf(
       offered: FeatureSet.of(...bits),
       supported: supportedFeatures(terms),
       unsupported: unsupportedFeatures(terms),
-      carries: transportCarries(deviceInterface === 'legacy' ? 'legacy' : 'pci'),
+      carries: carriedFeatures(machine.transport, deviceInterface),
       traits: platform.traits,
       privilege: driver.privilege,
       policy,

@@ -12,7 +12,13 @@ import {
   VIRTIO_F_VERSION_1,
   VIRTIO_RING_F_EVENT_IDX,
 } from '@virtio-platform/core/features';
-import { CLOSED_STAGES, CORE_RULES, negotiate, NEGOTIATION_STAGES } from '@virtio-platform/core/negotiation';
+import {
+  CLOSED_STAGES,
+  CORE_RULES,
+  DEFAULT_POLICY,
+  negotiate,
+  NEGOTIATION_STAGES,
+} from '@virtio-platform/core/negotiation';
 import type { NegotiationInput, NegotiationRule, PlatformTraits } from '@virtio-platform/core/negotiation';
 import { describe, expect, it } from 'vitest';
 
@@ -56,6 +62,33 @@ describe('negotiate', () => {
     const reasons = negotiate(input({ offered, supported }), []).decisions.map(({ name, reason }) => [name, reason]);
     expect(reasons).toContainEqual(['BLK_FLUSH', 'the driver does not support it']);
     expect(reasons).toContainEqual(['BLK_ZONED', expect.stringMatching(/^the driver does not support it: .*zones/)]);
+  });
+
+  it('refuses a process without an IOMMU that passes addresses which a narrow device does not take', () => {
+    const narrow = {
+      addressBits: 24,
+      reachesMemory: false,
+      traits: { ...TRAITS, isolates: false, mappedPath: 'identity' },
+    } as const;
+    const policy = { ...DEFAULT_POLICY, allowUnsafeNoIommu: true };
+    const { refusal } = negotiate(input({ ...narrow, policy, privilege: 'process-noiommu' }), []);
+    expect(refusal).toMatchObject({
+      rule: 'narrow-device-needs-platform',
+      change: { driver: 'driver.privilege: kernel', device: 'take more bits (device.dmaBits)' },
+    });
+    const translated = { ...narrow, traits: TRAITS };
+    expect(negotiate(input({ ...translated, policy }), []).refusal).toBeUndefined();
+  });
+
+  it.each([
+    ['modern', 'offer ACCESS_PLATFORM'],
+    ['legacy', 'be modern (device.interface and driver.interface), and offer VERSION_1 and ACCESS_PLATFORM'],
+  ] as const)('says to a %s device that is to offer a feature above 31: %s', (kind, device) => {
+    const offered = kind === 'modern' ? FeatureSet.of(VIRTIO_F_VERSION_1) : FeatureSet.EMPTY;
+    const restricted = { ...TRAITS, restrictedMemory: true };
+    const carries = kind === 'modern' ? MODERN : LEGACY;
+    const { refusal } = negotiate(input({ interface: kind, offered, carries, traits: restricted }), []);
+    expect(refusal).toMatchObject({ rule: 'restricted-memory-needs-access-platform', change: { device } });
   });
 
   it('gives every offered feature one outcome, with the rule and the source that decided it', () => {

@@ -113,17 +113,17 @@ function checkCapabilities(
       `StreamID 0x${streamId.toString(16)} has more than the ${streamBits} bits of this unit (IDR1.SIDSIZE)`,
       'the device is not behind this unit',
     );
-  if (domain === 'pass-through') return;
-  if (!granules.includes(granule))
-    throw unsupported(
-      `this unit has no pages of ${formatByteSize(granule)} (IDR5): ${granules.map(formatByteSize).join(', ')}`,
-      'change platform.granule, or platform.unit.granules of the simulated machine',
-    );
   const outputBits = OUTPUT_BITS[outputCode]!;
   if (memory.size > 2 ** outputBits)
     throw unsupported(
       `this unit reaches ${outputBits} bits of physical addresses (IDR5.OAS), and memory ends beyond`,
       'give the machine less memory, or widen platform.unit.outputBits of the simulated machine',
+    );
+  if (domain === 'pass-through') return;
+  if (!granules.includes(granule))
+    throw unsupported(
+      `this unit has no pages of ${formatByteSize(granule)} (IDR5): ${granules.map(formatByteSize).join(', ')}`,
+      'change platform.granule, or platform.unit.granules of the simulated machine',
     );
   if (domain === 'identity' && memory.size % granule !== 0)
     throw unsupported(

@@ -1,5 +1,5 @@
 import { VIRTIO_F_ACCESS_PLATFORM } from '../../features/feature-bit.ts';
-import { optionsOf, type NegotiationRule } from '../negotiation.ts';
+import { optionsOf, type Negotiation, type NegotiationRule, type RequiredChange } from '../negotiation.ts';
 import { restrictedAccess } from './restricted-memory-rule.ts';
 import { REFERENCES } from '../source-reference.ts';
 
@@ -163,10 +163,12 @@ export const ACCESS_RULES: readonly NegotiationRule[] = [
       'virtio 1.4 §6.1: without ACCESS_PLATFORM a device accesses any address that it is given; Linux dma_capable',
     stage: 'access',
     apply(negotiation) {
-      const { addressBits = 64, reachesMemory = true } = negotiation.input;
+      const { addressBits = 64, reachesMemory = true, privilege } = negotiation.input;
+      // A process without an IOMMU passes physical addresses, whatever is accepted.
+      const isMapped = privilege !== 'process-noiommu';
       if (reachesMemory) return negotiation.note('the addresses that the device takes reach all of memory');
       const { accepted, policy } = negotiation;
-      if (accepted.has(VIRTIO_F_ACCESS_PLATFORM))
+      if (isMapped && accepted.has(VIRTIO_F_ACCESS_PLATFORM))
         return negotiation.note(`the platform gives addresses of at most ${addressBits} bits`);
       if (restrictedAccess(negotiation, accepted) === 'bounced')
         return negotiation.note(`only slots are passed, which lie below 2^${addressBits}`);
@@ -175,11 +177,7 @@ export const ACCESS_RULES: readonly NegotiationRule[] = [
         'ENODEV',
         `the device takes physical addresses of ${addressBits} bits, and memory reaches beyond`,
         {
-          ...(negotiation.input.offered.has(VIRTIO_F_ACCESS_PLATFORM)
-            ? { driver: 'understand ACCESS_PLATFORM: Linux 4.8 or later' }
-            : {
-                device: `${negotiation.toOffer(VIRTIO_F_ACCESS_PLATFORM)}, so that the platform copies what lies beyond`,
-              }),
+          ...narrowChange(negotiation, isMapped),
           policy: 'strict: false, to see it fault',
         },
         { option: optionsOf(`device.dmaBits: ${addressBits}`, 'policy.strict: true') },
@@ -196,3 +194,13 @@ export const ACCESS_RULES: readonly NegotiationRule[] = [
     },
   },
 ];
+
+/** What would have the platform copy what lies beyond the addresses that a device takes. */
+function narrowChange(negotiation: Negotiation, isMapped: boolean): RequiredChange {
+  if (!isMapped) return { driver: 'driver.privilege: kernel', device: 'take more bits (device.dmaBits)' };
+  if (negotiation.input.offered.has(VIRTIO_F_ACCESS_PLATFORM))
+    return { driver: 'understand ACCESS_PLATFORM: Linux 4.8 or later' };
+  return {
+    device: `${negotiation.toOffer(VIRTIO_F_ACCESS_PLATFORM)}, so that the platform copies what lies beyond`,
+  };
+}
