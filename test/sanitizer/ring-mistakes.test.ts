@@ -83,6 +83,19 @@ describe.each(PLATFORMS)('a driver on %s', (platform) => {
     expect(finding.buffer).toMatchObject({ address: queue.memory.ring.address, direction: 'bidirectional' });
   });
 
+  it('DS-f that gives memory back of which the device was told nothing is right', () => {
+    const guest = new WrongGuest(platform);
+    const transport = transportOf(guest);
+    const { queue } = guest.queue();
+    transport.enableQueue(queue.index, queue.addresses);
+    guest.mapping().allocateCoherent(4096, 16).release();
+    expect(guest.codes()).toEqual([]);
+    const told = guest.mapping().allocateCoherent(4096, 16);
+    told.writeDeviceAddress(0, guest.words, 0);
+    told.release();
+    expectFinding(guest, 'DMA-RING-IN-USE', { queue: 0 }, HERE);
+  });
+
   it('DS-f that resets the queue while the device has it is found', () => {
     const guest = new WrongGuest(platform);
     const transport = transportOf(guest);

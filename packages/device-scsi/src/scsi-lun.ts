@@ -48,9 +48,12 @@ export function writeLun(bytes: Uint8Array, at: number, target: number, lun: num
  */
 export function readLun(bytes: Uint8Array, at: number): number {
   for (let i = at + 4; i < at + LUN_SIZE; i++) if (bytes[i] !== 0) return NO_UNIT;
+  // Each byte is read once: the other side may change shared memory between two reads.
+  const kind = bytes[at]!;
+  const target = bytes[at + 1]!;
   const method = bytes[at + 2]!;
-  if (bytes[at] === 0xc1)
-    return bytes[at + 1] === 1 && method === 0 && bytes[at + 3] === 0 ? REPORT_LUNS_UNIT : NO_UNIT;
-  if (bytes[at] !== 1 || (method !== 0 && method >> 6 !== 1)) return NO_UNIT;
-  return unitKey(bytes[at + 1]!, ((method & 0x3f) << 8) | bytes[at + 3]!);
+  const low = bytes[at + 3]!;
+  if (kind === 0xc1) return target === 1 && method === 0 && low === 0 ? REPORT_LUNS_UNIT : NO_UNIT;
+  if (kind !== 1 || (method !== 0 && method >> 6 !== 1)) return NO_UNIT;
+  return unitKey(target, ((method & 0x3f) << 8) | low);
 }

@@ -12,6 +12,8 @@ export class SanitizedRegion implements DmaRegion {
   readonly #inner: DmaRegion;
   readonly #state: SanitizerState;
   readonly #tracked: TrackedMapping;
+  /** Whether the driver asked for a device address in it: a device knows no other. */
+  #isTold = false;
 
   constructor(inner: DmaRegion, state: SanitizerState, tracked: TrackedMapping) {
     this.address = inner.address;
@@ -23,6 +25,7 @@ export class SanitizedRegion implements DmaRegion {
   }
 
   writeDeviceAddress(offset: number, words: Uint32Array, at: number): void {
+    this.#isTold = true;
     this.#inner.writeDeviceAddress(offset, words, at);
   }
 
@@ -46,7 +49,7 @@ export class SanitizedRegion implements DmaRegion {
       if (segment !== undefined) {
         state.report('DMA-UNMAP-IN-FLIGHT', 'a region is released while a request uses it', { segment });
       }
-      if (mapping.kind === 'coherent' && state.isEnabled(mapping.owner)) {
+      if (mapping.kind === 'coherent' && this.#isTold && state.isEnabled(mapping.owner)) {
         const what = `memory of queue ${mapping.owner.queue} is given back while the device has the queue enabled`;
         state.report('DMA-RING-IN-USE', what, { mapping });
       }
