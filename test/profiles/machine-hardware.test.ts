@@ -61,6 +61,34 @@ describe('a board of QEMU without what the platform needs', () => {
   });
 });
 
+describe('a device that offers ACCESS_PLATFORM behind an IOMMU of QEMU which the platform does not drive', () => {
+  const offers = ['VERSION_1', 'ACCESS_PLATFORM'];
+  const CLOSED = { iommu: 'virtio', virtioIommu: { bootBypass: false } };
+
+  it.each([
+    ['legacy', PSERIES, /host bridge of QEMU's pseries translates for/],
+    ['legacy', { ...PSERIES, ...CLOSED }, /virtio-iommu stops/],
+    ['legacy', { ...Q35, ...CLOSED }, /virtio-iommu stops/],
+    ['sev', { ...Q35, ...CLOSED }, /virtio-iommu stops/],
+  ])('is refused at check for %s on %j', async (platform, machine, message) => {
+    expect(await check(platform, {}, machine, { offers })).toMatchObject({
+      code: 'ERR_PLUGIN_FACILITY',
+      message: expect.stringMatching(message),
+      hint: expect.stringMatching(/, or leave ACCESS_PLATFORM out of device\.offers$/),
+    });
+    expect(await check(platform, {}, machine, { offers: ['VERSION_1'] })).toBeUndefined();
+  });
+
+  it.each([
+    ['legacy', { ...Q35, iommu: 'virtio' }],
+    ['legacy', { ...Q35, iommu: 'intel' }],
+    ['virtio-iommu', { ...Q35, ...CLOSED }],
+    ['pseries', PSERIES],
+  ])('is let through or driven for %s on %j', async (platform, machine) => {
+    expect(await check(platform, {}, machine, { offers })).toBeUndefined();
+  });
+});
+
 describe('what a platform needs with certain options alone', () => {
   it.each([
     ['pseries', { secure: true }, PSERIES, 'Ultravisor', 'qemu'],

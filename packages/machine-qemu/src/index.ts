@@ -6,10 +6,11 @@
  */
 import { defineMachinePlugin, MACHINE, MACHINE_REQUEST, PLUGIN_API_VERSION } from '@virtio-platform/core';
 import type { MachinePlugin, MissingRequirement } from '@virtio-platform/core';
+import { VIRTIO_F_ACCESS_PLATFORM } from '@virtio-platform/core/features';
 import { hostProblem, missingProgram } from '@virtio-platform/host';
 import { MEMORY_CONVERSION } from '@virtio-platform/platform-sev';
 import { boardMemoryProblem, firstDriverAddress, memoryHole } from './machine-memory.ts';
-import { boardProblem, FACILITIES } from './open-board.ts';
+import { boardProblem, FACILITIES, undrivenProblem } from './open-board.ts';
 import { simulatedAsBoard } from './simulated-as-board.ts';
 import { BOARDS } from './board/board-name.ts';
 import { busOf, qemuOptionsSchema, qemuProgram, type QemuOptions } from './options.ts';
@@ -38,7 +39,9 @@ const plugin: MachinePlugin<QemuOptions> = defineMachinePlugin({
     });
     return { missing: missingHost(), devices };
   },
-  facilityProblem: (needs, options) => boardProblem(options, needs),
+  facilityProblem: (needs, options, offers) =>
+    boardProblem(options, needs) ??
+    (offers?.has(VIRTIO_F_ACCESS_PLATFORM) === true ? undrivenProblem(options, needs) : undefined),
   simulatedAs: simulatedAsBoard,
   memoryProblem(memory, { board }, needs) {
     return boardMemoryProblem(board, memory, needs.includes(MEMORY_CONVERSION));

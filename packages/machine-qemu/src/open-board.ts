@@ -55,6 +55,25 @@ export function boardProblem(options: QemuOptions, needs: readonly FacilityToken
   return missing && missingFacility(options, missing);
 }
 
+/** Why a device that offers ACCESS_PLATFORM reaches nothing: it is behind an IOMMU that the platform does not drive. */
+export function undrivenProblem(
+  { board, iommu, virtioIommu }: QemuOptions,
+  needs: readonly FacilityToken[],
+): FacilityProblem | undefined {
+  const stops = (what: string, hint: string): FacilityProblem => ({
+    message: `${what} a device that offers ACCESS_PLATFORM, and the platform does not drive it`,
+    hint: `${hint}, or leave ACCESS_PLATFORM out of device.offers`,
+  });
+  if (iommu === 'virtio') {
+    const isOpen = virtioIommu?.bootBypass !== false || needs.includes(VIRTIO_IOMMU_FACILITY);
+    return isOpen ? undefined : stops('the virtio-iommu stops', 'set machine.virtioIommu.bootBypass: true');
+  }
+  const isDriven = board !== 'pseries' || needs.includes(TCE_FACILITY);
+  return isDriven
+    ? undefined
+    : stops("the host bridge of QEMU's pseries translates for", 'use a platform with TCE tables');
+}
+
 /**
  * Opens the device and the IOMMU of the board. `backing` is the memory that QEMU maps, and `denied` what it traces of
  * an AMD IOMMU.

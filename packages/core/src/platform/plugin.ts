@@ -1,6 +1,7 @@
 import type { DependencyContainer, InjectionToken } from 'tsyringe';
 import type { AddressSpaceBlueprint } from '../address-space/device-address-space.ts';
 import type { BusKind } from '../features/feature-rows.ts';
+import type { FeatureSet } from '../features/feature-set.ts';
 import type { AddressingProblem, DeviceAddressing, MemoryRange } from '../dma/device-addressing.ts';
 import type { GuestMemory } from '../memory/guest-memory.ts';
 import type { MemorySizeProblem } from '../memory/memory-size.ts';
@@ -98,9 +99,11 @@ export interface MachinePlugin<Options = unknown> {
   readonly provides: readonly FacilityToken[] | 'simulated';
   /**
    * Why the machine does not have one of these facilities with these options, and what to do; `undefined` where it has
-   * all of them. Asked of facilities that it `provides`; absent where it has each with all options.
+   * all of them. Asked of facilities that it `provides`; absent where it has each with all options. `offers` is what the
+   * device offers, where that is known: a machine may also have an IOMMU before such a device that none of `needs` is
+   * for.
    */
-  facilityProblem?(needs: readonly FacilityToken[], options: Options): FacilityProblem | undefined;
+  facilityProblem?(needs: readonly FacilityToken[], options: Options, offers?: FeatureSet): FacilityProblem | undefined;
   /**
    * What these options say of the hardware behind the facilities, as the options by which the platform's `simulate`
    * makes such hardware: `{ unit: { cachingMode: true } }`. They stand in for the machine where it is not started

@@ -5,6 +5,7 @@ import {
   type MachinePlugin,
   type PlatformPlugin,
 } from '@virtio-platform/core';
+import type { FeatureSet } from '@virtio-platform/core/features';
 import { formatByteSize, memorySizeProblem } from '@virtio-platform/core/memory';
 import { checkAddressing, type AddressingDevice } from './check-addressing.ts';
 import { checkOptions } from './check-options.ts';
@@ -17,7 +18,7 @@ import { LocatedPluginError } from './plugin-error.ts';
 import { runHook, runHookSync } from '../guard/run-hook.ts';
 import { checkMachineProblem, checkPrograms } from '../guard/checked-answer.ts';
 import type { PluginKind } from './plugin-use.ts';
-import type { PluginUse, WorkloadSection } from '../schema/profile.ts';
+import type { DeviceSection, PluginUse, WorkloadSection } from '../schema/profile.ts';
 import { ProfileError, issueAt, type ProfileIssue } from '../source/profile-issue.ts';
 import { resolutionBases, type ResolutionOptions } from './resolve-plugin.ts';
 import { installedPlugins } from './installed-plugins.ts';
@@ -50,7 +51,7 @@ export async function checkPlugins(
     readonly platform: PluginUse;
     readonly machine: PluginUse;
     readonly workload?: Pick<WorkloadSection, 'disruptions'>;
-    readonly device?: (AddressingDevice & TransportedDevice) | undefined;
+    readonly device?: (AddressingDevice & TransportedDevice & Pick<DeviceSection, 'offers'>) | undefined;
   },
   options: ResolutionOptions = {},
 ): Promise<CheckedPlugins> {
@@ -68,7 +69,7 @@ export async function checkPlugins(
   if (machine.status === 'rejected') throw machine.reason;
   const needs = await checkFacilities(platform.value, machine.value, options);
   checkTransport(platform.value, machine.value, uses.device);
-  checkProvided(platform.value, needs, machine.value);
+  checkProvided(platform.value, needs, machine.value, uses.device?.offers);
   checkSimulatedOptions(platform.value, machine.value);
   checkExec(platform.value, uses.workload?.disruptions ?? []);
   checkMemory(machine.value, needs);
@@ -158,8 +159,9 @@ function checkProvided(
   { use }: CheckedPlugin<'platform'>,
   needs: readonly FacilityToken[],
   machine: CheckedPlugin<'machine'>,
+  offers: FeatureSet | undefined,
 ): void {
-  const ofMachine = (): unknown => machine.plugin.facilityProblem?.(needs, machine.options);
+  const ofMachine = (): unknown => machine.plugin.facilityProblem?.(needs, machine.options, offers);
   const answer = runHookSync('machine', machine.use, 'facilityProblem', ofMachine);
   const problem = checkMachineProblem(machine.use, 'facilityProblem', answer);
   if (problem === undefined) return;
