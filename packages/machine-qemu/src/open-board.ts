@@ -55,23 +55,26 @@ export function boardProblem(options: QemuOptions, needs: readonly FacilityToken
   return missing && missingFacility(options, missing);
 }
 
+function undriven(what: string, hint: string): FacilityProblem {
+  return {
+    message: `${what} a device that offers ACCESS_PLATFORM, and the platform does not drive it`,
+    hint: `${hint}, or leave ACCESS_PLATFORM out of device.offers`,
+  };
+}
+
 /** Why a device that offers ACCESS_PLATFORM reaches nothing: it is behind an IOMMU that the platform does not drive. */
 export function undrivenProblem(
   { board, iommu, virtioIommu }: QemuOptions,
   needs: readonly FacilityToken[],
 ): FacilityProblem | undefined {
-  const stops = (what: string, hint: string): FacilityProblem => ({
-    message: `${what} a device that offers ACCESS_PLATFORM, and the platform does not drive it`,
-    hint: `${hint}, or leave ACCESS_PLATFORM out of device.offers`,
-  });
   if (iommu === 'virtio') {
     const isOpen = virtioIommu?.bootBypass !== false || needs.includes(VIRTIO_IOMMU_FACILITY);
-    return isOpen ? undefined : stops('the virtio-iommu stops', 'set machine.virtioIommu.bootBypass: true');
+    return isOpen ? undefined : undriven('the virtio-iommu stops', 'set machine.virtioIommu.bootBypass: true');
   }
   const isDriven = board !== 'pseries' || needs.includes(TCE_FACILITY);
   return isDriven
     ? undefined
-    : stops("the host bridge of QEMU's pseries translates for", 'use a platform with TCE tables');
+    : undriven("the host bridge of QEMU's pseries translates for", 'use a platform with TCE tables');
 }
 
 /**

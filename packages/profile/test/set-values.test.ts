@@ -92,6 +92,9 @@ describe('values that are set', () => {
     expect(await issuesOf('quue.layout=packed')).toEqual([
       expect.stringMatching(/^--set:1:1: quue: .*did you mean `queue`/),
     ]);
+    expect(await issuesOf('platform.use=@virtio-platform/platform-sev')).toEqual([
+      expect.stringMatching(/is no YAML: .*: a text that begins so is quoted, as in 'platform\.use="\.\.\."'$/),
+    ]);
     expect(await issuesOf('queue.size={ a: 1')).toEqual([expect.stringMatching(/^--set:1:1: queue\.size: is no YAML/)]);
     expect(await issuesOf('queue.layout')).toEqual([
       '--set:1:1: `queue.layout` is no `path=value`, such as queue.layout=packed',

@@ -99,8 +99,8 @@ export interface MachinePlugin<Options = unknown> {
   readonly provides: readonly FacilityToken[] | 'simulated';
   /**
    * Why the machine does not have one of these facilities with these options, and what to do; `undefined` where it has
-   * all of them. Asked of facilities that it `provides`; absent where it has each with all options. `offers` is what the
-   * device offers, where that is known: a machine may also have an IOMMU before such a device that none of `needs` is
+   * all of them. Asked of facilities that it `provides`; absent where it has each with all options. `offers` is what
+   * the device offers, where that is known: a machine may have an IOMMU before such a device that none of `needs` is
    * for.
    */
   facilityProblem?(needs: readonly FacilityToken[], options: Options, offers?: FeatureSet): FacilityProblem | undefined;

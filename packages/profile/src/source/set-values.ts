@@ -68,7 +68,10 @@ function readSetValue(
   const entry = root?.entries.get(KEY[0]!);
   if (issues.length > 0 || root?.entries.size !== 1 || entry === undefined) {
     const [first] = issues;
-    return reject(first === undefined ? 'must be one value' : `is no YAML: ${first.message}`);
+    const quote = /^[@`%&*!|>]/.test(text.slice(end + 1).trim())
+      ? `: a text that begins so is quoted, as in '${path}="..."'`
+      : '';
+    return reject(first === undefined ? 'must be one value' : `is no YAML: ${first.message}${quote}`);
   }
   return { steps, key, value: placed(entry.value, key, end + 1 - KEY.length) };
 }

@@ -40,7 +40,13 @@ function details({ path, workload, dma }: RunReport): string[] {
     ...(path === null ? [] : [path]),
     `${workload.requests.toLocaleString('en')} requests`,
     ...(dma.bytesBounced > 0 ? [`${formatBytes(dma.bytesBounced)} bounced`] : []),
+    ...fullPool(dma.pool?.exhausted ?? 0),
   ];
+}
+
+/** How often a bounce pool had no room, which a driver of Linux prints as `swiotlb buffer is full`. */
+function fullPool(times: number): string[] {
+  return times === 0 ? [] : [`pool full ${times === 1 ? 'once' : `${times.toLocaleString('en')} times`}`];
 }
 
 /** A time as people read it: `12 ms`, `1.2 s`, `2:05 min`. */
