@@ -18,9 +18,10 @@ export const EXIT_STATUSES: readonly (readonly [ExitStatus, string])[] = [
   [ExitStatus.Missing, 'something that a profile needs is not installed here'],
 ];
 
-/** The exit status of an error. */
-export function exitStatusOf({ code }: { readonly code: string }): ExitStatus {
+/** The exit status of an error. One that lists issues is about the text of a profile. */
+export function exitStatusOf({ code, issues }: { readonly code: string; readonly issues?: unknown }): ExitStatus {
   if (code === 'ERR_MACHINE_MISSING') return ExitStatus.Missing;
+  if (Array.isArray(issues) && issues.length > 0) return ExitStatus.Usage;
   return /^ERR_(PROFILE|PLUGIN|NEW|RUN|EXPLAIN|MATRIX|TRACE|REPORT|CONFORM|BENCH_(?!PROCESS))/.test(code)
     ? ExitStatus.Usage
     : ExitStatus.Differed;

@@ -27,8 +27,10 @@ export class LocatedPluginError extends PluginError {
   constructor(kind: PluginKind, use: PluginUse, problem: PluginProblem, issues?: readonly ProfileIssue[]) {
     const { code, message, hint, cause, suggestion } = problem;
     const meant = suggestion === undefined ? '' : ` — did you mean \`${printable(suggestion)}\`?`;
-    const details = issues === undefined ? '' : `\n${listIssues(issues)}`;
-    const where = printable(displayLocation(use.location));
+    // One issue that says the same says where it is.
+    const [only] = issues?.length === 1 && issues[0]!.message.startsWith(message) ? issues : [];
+    const details = issues === undefined || only !== undefined ? '' : `\n${listIssues(issues)}`;
+    const where = printable(displayLocation(only ?? use.location));
     super(code, printable(displayUse(use.use)), `${printable(message)} (${where})${meant}${details}`, {
       hint,
       cause,
