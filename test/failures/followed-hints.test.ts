@@ -265,6 +265,12 @@ const HINTS: readonly (readonly [use: string, fails: Sections, hint: RegExp, fol
         [{ ...LARGE_BLOCKS, platform: { aperture: '64MiB' }, device: { capacity: '16MiB', dmaBits: 24 } }],
       ] as const,
   ),
+  [
+    'amd-iommu',
+    { ...LARGE_BLOCKS, platform: { levels: 1 }, device: { capacity: '16MiB' } },
+    /^raise platform\.levels, or map less at once/,
+    [{ ...LARGE_BLOCKS, platform: { levels: 2 }, device: { capacity: '16MiB' } }],
+  ],
   ...(['intel-iommu', 'amd-iommu', 'smmuv3', 'virtio-iommu'] as const).map(
     (use) =>
       [

@@ -93,6 +93,7 @@ function domainParts(
     reach: memory.contains(INTERRUPT_START, PAGE_SIZE) ? INTERRUPT_START : memory.size,
     onLostInvalidation: options.onLostInvalidation,
     maskBits: addressing.addressBits,
+    widen: 'raise platform.levels',
     openPages: () => new IovaPages(aperture / PAGE_SIZE, PAGE_SIZE, limit),
     openTable: (pages) => new PageTable(memory, AMD_ENTRY_FORMAT, { levels, pages, largePages }),
     platform: 'amd-iommu',

@@ -29,6 +29,8 @@ export interface DomainTerms {
   /** Bits of the addresses that the device takes. */
   readonly maskBits?: number;
   readonly onLostInvalidation: OnLostInvalidation;
+  /** How tables have more addresses, where they and not the device leave few: `raise platform.levels`. */
+  readonly widen?: string;
   /** The pages of a translated domain. */
   readonly openPages: () => IovaPages;
   /** Page tables for the pages below this number. */
@@ -125,9 +127,20 @@ function memoryRuns(memory: GuestMemory, granule: number, pages: number): { firs
   return runs;
 }
 
+/** What to do where addresses run out. */
+function moreAddresses(
+  { first, count, isCut }: IovaPages,
+  { maskBits = 64, granule = PAGE_SIZE, widen }: DomainTerms,
+): string {
+  if (!isCut) return 'raise platform.aperture';
+  const isByDevice = widen === undefined || 2 ** maskBits <= (first + count) * granule;
+  return isByDevice ? 'have the device take more bits (device.dmaBits)' : widen;
+}
+
 function translatedParts(memory: GuestMemory, terms: DomainTerms): DomainParts {
   const { openTable, onLostInvalidation, maskBits, platform, leaks, granule = PAGE_SIZE } = terms;
   const pages = terms.openPages();
+  const more = moreAddresses(pages, terms);
   const table = openTable(pages.first + pages.count);
   return {
     table,
@@ -140,7 +153,7 @@ function translatedParts(memory: GuestMemory, terms: DomainTerms): DomainParts {
     open: (unit, requesters) => {
       const domain = new InvalidatedDomain(unit, { table, pages, requesters, maskBits }, onLostInvalidation);
       const open = (capacity: number): DmaMapping =>
-        new InvalidatedDmaMapping(memory, domain, { platform, capacity, leaks });
+        new InvalidatedDmaMapping(memory, domain, { platform, capacity, leaks, more });
       return { domain, openMapping: open, reachesAllMemory: false, isIdentity: () => probeOpened(open(1), memory) };
     },
   };

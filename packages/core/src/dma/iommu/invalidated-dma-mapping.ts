@@ -9,14 +9,19 @@ export interface InvalidatedMappingTerms {
   readonly platform: string;
   /** How many mappings can live at once. */
   readonly capacity: number;
+  /** How to have more addresses: `raise platform.aperture`. */
+  readonly more: string;
   /** Gets what is not taken back. */
   readonly leaks?: LeakLog | undefined;
 }
 
 /** The mapping of a queue in a translated domain, which owns neither the domain nor the log. */
 export class InvalidatedDmaMapping extends IovaDmaMapping {
-  constructor(memory: GuestMemory, domain: InvalidatedDomain, { platform, capacity, leaks }: InvalidatedMappingTerms) {
-    const more = domain.pages.isCut ? 'have the device take more bits (device.dmaBits)' : 'raise platform.aperture';
+  constructor(
+    memory: GuestMemory,
+    domain: InvalidatedDomain,
+    { platform, capacity, leaks, more }: InvalidatedMappingTerms,
+  ) {
     super(memory, domain, {
       capacity,
       leaks,
