@@ -24,6 +24,7 @@ export class NoiommuPlatform implements Platform {
     this.traits = {
       restrictedMemory: false,
       isolates: false,
+      processOnly: true,
       mappedPath: 'identity',
       identityVerified: probeIdentity(this.#open(1), memory),
       addressMeaning: 'the physical address, which the process found by itself: there is no IOMMU to map it',

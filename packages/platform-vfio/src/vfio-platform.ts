@@ -54,6 +54,7 @@ export class VfioPlatform implements Platform {
       pathOption: `platform.container: ${options.container}`,
       factOptions: { interruptsExposed: 'platform.interruptRemapping: false' },
       mappingSteps: MAPPING_STEPS[container.type],
+      processOnly: true,
       interruptsExposed: !options.interruptRemapping,
     };
   }

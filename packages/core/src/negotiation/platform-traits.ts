@@ -76,6 +76,8 @@ export interface PlatformTraits {
   readonly confinesEveryDevice?: boolean;
   /** The kernel asks the platform also for devices without ACCESS_PLATFORM: Xen. */
   readonly mapsUnflagged?: boolean;
+  /** The driver is a process, and never the kernel, as behind VFIO. */
+  readonly processOnly?: boolean;
   /** Interrupts of a confined device are not remapped, so that it could raise any. */
   readonly interruptsExposed?: boolean;
   /**

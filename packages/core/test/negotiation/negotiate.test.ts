@@ -91,6 +91,15 @@ describe('negotiate', () => {
     expect(refusal).toMatchObject({ rule: 'restricted-memory-needs-access-platform', change: { device } });
   });
 
+  it.each([
+    [undefined, 'driver.privilege: kernel'],
+    [true, 'driver.privilege: process-noiommu'],
+  ])('has a process whose device nothing confines change to what the platform has, processOnly %s: %s', (only, to) => {
+    const traits = { ...TRAITS, isolates: false, ...(only && { processOnly: only }) };
+    const { refusal } = negotiate(input({ traits, privilege: 'process' }), []);
+    expect(refusal).toMatchObject({ rule: 'unprivileged-needs-isolation', change: { driver: to } });
+  });
+
   it('gives every offered feature one outcome, with the rule and the source that decided it', () => {
     const offered = MODERN_OFFER.with(IDA).with(VIRTIO_F_RING_PACKED).with(VIRTIO_BLK_F_CONFIG_WCE);
     const result = negotiate(input({ offered, supported: MODERN.without(VIRTIO_F_RING_PACKED) }), []);

@@ -40,6 +40,7 @@ const MEMBERS: readonly MemberCheck[] = [
   ['restrictedUnchecked', orAbsent(isBoolean), 'true or false'],
   ['confinesEveryDevice', orAbsent(isBoolean), 'true or false'],
   ['mapsUnflagged', orAbsent(isBoolean), 'true or false'],
+  ['processOnly', orAbsent(isBoolean), 'true or false'],
   ['interruptsExposed', orAbsent(isBoolean), 'true or false'],
   ['writableIsReadable', orAbsent(isBoolean), 'true or false'],
   ['keepsBorrowed', orAbsent(isBoolean), 'true or false'],

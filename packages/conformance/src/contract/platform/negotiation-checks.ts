@@ -35,6 +35,7 @@ const OPTIONAL_FLAGS = [
   'restrictedUnchecked',
   'confinesEveryDevice',
   'mapsUnflagged',
+  'processOnly',
   'interruptsExposed',
   'writableIsReadable',
   'keepsBorrowed',

@@ -1,5 +1,5 @@
 import { VIRTIO_F_ACCESS_PLATFORM } from '../../features/feature-bit.ts';
-import { optionsOf, type Negotiation, type NegotiationRule } from '../negotiation.ts';
+import { optionsOf, type Negotiation, type NegotiationRule, type RequiredChange } from '../negotiation.ts';
 import { REFERENCES } from '../source-reference.ts';
 
 const KERNEL = 'driver.privilege: kernel';
@@ -23,7 +23,7 @@ export const ASSIGNMENT_RULES: readonly NegotiationRule[] = [
       negotiation.refuse(
         'ENOTSUP',
         'a guest with restricted memory has no IOMMU that could confine the device for a process',
-        { driver: KERNEL },
+        asKernel(negotiation),
         { option: optionsOf(PROCESS, traits.factOptions?.restrictedMemory) },
       );
     },
@@ -41,7 +41,7 @@ export const ASSIGNMENT_RULES: readonly NegotiationRule[] = [
       negotiation.refuse(
         'EPERM',
         'the device offers ACCESS_PLATFORM_NO_TRANSLATION, which the driver could turn on by itself in the device registers',
-        { device: 'do not offer ACCESS_PLATFORM_NO_TRANSLATION', driver: KERNEL },
+        { device: 'do not offer ACCESS_PLATFORM_NO_TRANSLATION', ...asKernel(negotiation) },
         { option: `driver.privilege: ${privilege}` },
       );
     },
@@ -58,14 +58,17 @@ export const ASSIGNMENT_RULES: readonly NegotiationRule[] = [
         negotiation.refuse(
           'EPERM',
           'the device does not offer ACCESS_PLATFORM, so its accesses bypass the IOMMU: an unprivileged driver could reach all of memory',
-          { device: negotiation.toOffer(VIRTIO_F_ACCESS_PLATFORM), driver: KERNEL },
+          { device: negotiation.toOffer(VIRTIO_F_ACCESS_PLATFORM), ...asKernel(negotiation) },
           { option: PROCESS },
         );
       } else if (!traits.isolates) {
         negotiation.refuse(
           'EPERM',
           'no IOMMU confines the device to what is mapped: an unprivileged driver could reach all of memory',
-          { platform: 'map each buffer by itself, behind an IOMMU', driver: KERNEL },
+          {
+            platform: 'map each buffer by itself, behind an IOMMU',
+            ...(traits.processOnly === true ? { driver: PROCESS_NOIOMMU } : { driver: KERNEL }),
+          },
           { option: optionsOf(PROCESS, traits.factOptions?.isolates) },
         );
       } else negotiation.note('unprivileged driver, and an IOMMU confines the device');
@@ -101,7 +104,7 @@ export const ASSIGNMENT_RULES: readonly NegotiationRule[] = [
       negotiation.refuse(
         'ENODEV',
         'a process can neither share pages with the device nor bounce',
-        { driver: KERNEL },
+        asKernel(negotiation),
         { option: optionsOf(PROCESS_NOIOMMU, factOptions?.restrictedMemory) },
       );
     },
@@ -133,7 +136,7 @@ export const ASSIGNMENT_RULES: readonly NegotiationRule[] = [
       negotiation.refuse(
         'EPERM',
         'a process without an IOMMU can reach all of memory',
-        { policy: 'allowUnsafeNoIommu: true', driver: KERNEL },
+        { policy: 'allowUnsafeNoIommu: true', ...asKernel(negotiation) },
         { option: optionsOf(PROCESS_NOIOMMU, 'policy.allowUnsafeNoIommu: false') },
       );
     },
@@ -149,4 +152,9 @@ function isWithoutIommu(negotiation: Negotiation): boolean {
 
 function driver(privilege: string): string {
   return `driver privilege ${privilege}`;
+}
+
+/** What a driver of the kernel would change, where the platform can have one. */
+function asKernel(negotiation: Negotiation): RequiredChange {
+  return negotiation.input.traits.processOnly === true ? {} : { driver: KERNEL };
 }
