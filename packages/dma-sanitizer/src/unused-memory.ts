@@ -28,10 +28,14 @@ export class UnusedMemory {
   readonly #bytes: Uint8Array;
   readonly #watched: readonly Readonly<FreeRun>[];
 
-  /** Fills the memory that was never allocated with a word of 32 bits. */
-  constructor(memory: GuestMemory, word: number) {
+  /**
+   * Fills the memory that was never allocated with a word of 32 bits made of `seed`. No byte of it is a small number, a
+   * character, 0xff or 0xa5, so that a write of those is found to the byte.
+   */
+  constructor(memory: GuestMemory, seed: number) {
     this.#memory = memory;
-    this.#word = word >>> 0;
+    const word = ((seed | 0x8080_8080) & ~0x2020_2020) >>> 0;
+    this.#word = word;
     this.#bytes = new Uint8Array(Uint32Array.of(word).buffer);
     this.#watched = memory.untouched.flatMap((run) => endsOf(run));
     for (const { address, length } of this.#watched) {

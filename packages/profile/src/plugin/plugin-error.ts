@@ -1,6 +1,7 @@
 import { PluginError, printable, type ErrorCode } from '@virtio-platform/core';
 import {
   displayLocation,
+  formatIssue,
   issueAt,
   listIssues,
   type ProfileIssue,
@@ -29,9 +30,11 @@ export class LocatedPluginError extends PluginError {
     const meant = suggestion === undefined ? '' : ` — did you mean \`${printable(suggestion)}\`?`;
     // One issue that says the same says where it is.
     const [only] = issues?.length === 1 && issues[0]!.message.startsWith(message) ? issues : [];
-    const details = issues === undefined || only !== undefined ? '' : `\n${listIssues(issues)}`;
-    const where = printable(displayLocation(only ?? use.location));
-    super(code, printable(displayUse(use.use)), `${printable(message)} (${where})${meant}${details}`, {
+    const details = issues === undefined ? '' : `\n${listIssues(issues)}`;
+    const where = printable(displayLocation(use.location));
+    const text =
+      only === undefined ? `${printable(message)} (${where})${meant}${details}` : formatIssue({ ...only, message });
+    super(code, printable(displayUse(use.use)), text, {
       hint,
       cause,
     });
