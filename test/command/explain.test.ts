@@ -308,8 +308,8 @@ describe('explain --address', () => {
 
   it('fails where the path cannot be opened, as the run does', async () => {
     const path = join(folder, 'without-windows.yaml');
-    const text = `extends: ${profile('pseries-linear')}\nprofile: without\nplatform: { dynamicWindows: none }\nmatrix: []\n`;
-    writeFileSync(path, text);
+    const platform = 'platform: { dynamicWindows: none }';
+    writeFileSync(path, `extends: ${profile('pseries-linear')}\nprofile: without\n${platform}\nmatrix: []\n`);
     const { status, stderr } = await commandHere(['explain', path]);
     expect(status).toBe(1);
     expect(stderr).toContain('[ERR_DMA_WINDOW]');

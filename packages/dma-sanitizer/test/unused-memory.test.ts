@@ -15,7 +15,7 @@ describe('UnusedMemory', () => {
     expect(memory.u8.subarray(address + 0x1003).every((byte) => byte !== 0)).toBe(true);
   });
 
-  it.each([0, 1, 0x20, 0x41, 0x7f, 0xa5, 0xff])('finds each byte 0x%i of a write, whatever the seed', (byte) => {
+  it.each([0, 1, 0x20, 0x41, 0x7f, 0xa5, 0xff])('finds a write of the byte %i whole, whatever the seed', (byte) => {
     for (let seed = 0; seed < 2 ** 32; seed += 0x0101_0101) {
       const memory = new GuestMemory(new SharedArrayBuffer(SIZE), RESERVED);
       const unused = new UnusedMemory(memory, seed);

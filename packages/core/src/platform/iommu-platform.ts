@@ -109,7 +109,7 @@ export abstract class IommuPlatform<Fault extends DeviceFault, Domain extends Io
     return this.#events;
   }
 
-  protected abstract facts(domain: Domain): IommuFacts;
+  protected abstract facts(): IommuFacts;
 
   get #isTranslated(): boolean {
     return this.#kind === 'translated';
@@ -121,7 +121,7 @@ export abstract class IommuPlatform<Fault extends DeviceFault, Domain extends Io
 
   #stateTraits(): PlatformTraits {
     const domain = this.#opened();
-    const { confinesEveryDevice, interruptsOption, ...facts } = this.facts(domain);
+    const { confinesEveryDevice, interruptsOption, ...facts } = this.facts();
     const option = `platform.domain: ${this.#kind}`;
     const confines = `${option}, platform.confinesEveryDevice: true`;
     return {

@@ -73,9 +73,9 @@ export function openDomain(
 /** Linux refuses every domain of such a unit (viommu_domain_finalise), also one that it does not translate for. */
 function checkGranule({ granule }: IommuConfig, { guestPageSize }: VirtioIommuOptions): void {
   if (granule <= guestPageSize) return;
-  const smallest = formatByteSize(granule);
+  const [smallest, ofGuest] = [formatByteSize(granule), formatByteSize(guestPageSize)];
   throw unsupported(
-    `the smallest page of this unit is ${smallest}, larger than a page of the guest's kernel: ${formatByteSize(guestPageSize)}`,
+    `the smallest page of this unit is ${smallest}, and a page of the guest's kernel is ${ofGuest}`,
     `set platform.guestPageSize: ${smallest}, where the kernel has such pages, or use a unit with smaller ones`,
   );
 }

@@ -218,5 +218,6 @@ function lacking(
   const asked = absent.every((facility) => platform.needs.includes(facility))
     ? 'asks for'
     : 'asks with these options for';
-  return `platform ${platform.name} ${asked} ${absent.map(facilityName).join(', ')}, which machine ${machine.name} does not provide`;
+  const names = absent.map(facilityName).join(', ');
+  return `platform ${platform.name} ${asked} ${names}, which machine ${machine.name} does not provide`;
 }

@@ -29,7 +29,7 @@ export class InvalidatedDmaMapping extends IovaDmaMapping {
       failed: 'did not confirm the invalidation of',
       because: 'because the unit does not confirm an invalidation',
       more,
-      hint: `${more}, or machine.memory, or ask for less (a smaller queue or depth)`,
+      hint: `${more}, raise machine.memory, or ask for less (a smaller queue or depth)`,
     });
   }
 }
